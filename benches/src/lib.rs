@@ -1,0 +1,1 @@
+//! Covet measured beside its peers.

@@ -1,0 +1,1 @@
+//! CPython interpreters from Rust.
