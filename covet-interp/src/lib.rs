@@ -1,1 +1,79 @@
-//! CPython interpreters from Rust.
+//! CPython from Rust, on every core of one process.
+//!
+//! Since 3.12 an interpreter of CPython can have a GIL of its own (PEP 684). This crate makes that safe to use from any
+//! thread. The idea is the *slot*: an interpreter that one worker thread makes, owns and ends by the one sequence of
+//! calls that works on every version, and that is lent to whoever has something to run, one at a time:
+//!
+//! - **Borrowed**: the calling thread itself enters an idle interpreter ([`Pool::enter`], [`Pool::call`]). Two GIL hand-overs
+//!   that nobody contends; no queue, no wake-up, no other thread.
+//! - **Dispatched**: a worker takes the task from a bounded ring ([`Pool::submit`], [`Pool::append`]), for many tasks or long
+//!   ones.
+//!
+//! ```text
+//!                 .--------- ring ---------.
+//!   submit ------>|  jobs, oldest first    |----> worker threads --.
+//!                 '------------------------'                       |  take / release
+//!   call, enter ---------------------------------------------------+-----> slots: interpreter + its own GIL
+//! ```
+//! No Python object crosses from one interpreter to another. What crosses are bytes: values of the built-in types go by a
+//! direct codec, everything else by pickle ([`Value`] is the Rust side of it).
+//!
+//! Where an interpreter cannot have its own GIL (3.11), or needs none (free-threaded builds), the same calls run in threads
+//! of the main interpreter; [`Strategy`] says which, and [`Decision`] why.
+//!
+//! # Example
+//!
+//! ```
+//! use covet_interp::{Function, Pool, Runtime, Value};
+//!
+//! let runtime = Runtime::embed()?;
+//! let pool = Pool::builder().workers(2).build(&runtime)?;
+//! let task = pool.submit(Function::reference("math", "hypot"), &[3.into(), 4.into()])?;
+//! assert_eq!(task.result()?, Value::Float(5.0));
+//! # drop(pool);
+//! # Ok::<(), covet_interp::Error>(())
+//! ```
+//!
+//! # What it does not do
+//! Subinterpreters are not a sandbox: a crash in one ends the process. Extension modules that keep their state in C globals
+//! cannot be loaded in them, and are refused with an `ImportError`.
+
+mod attach;
+mod batch;
+mod borrow;
+mod codec;
+mod error;
+pub mod ffi;
+mod function;
+mod interpreter;
+mod job;
+mod loader;
+mod object;
+mod pool;
+mod runtime;
+mod slot;
+mod stack;
+mod strategy;
+mod support;
+mod task;
+mod value;
+mod worker;
+
+pub use attach::Detached;
+pub use batch::{Batch, Block, Chunk};
+pub use borrow::Entered;
+pub use error::{Error, PythonError};
+pub use function::Function;
+pub use pool::{Builder, Pool, interrupt_all, shut_down_all};
+pub use runtime::Runtime;
+pub use strategy::{Decision, Facts, Strategy};
+pub use task::{Task, TaskState};
+pub use value::Value;
+
+/// For crates that bind Python themselves: owned references, and the codec between objects and messages.
+///
+/// Everything here works on raw pointers of `pyo3-ffi` and is only as safe as its caller.
+pub mod raw {
+    pub use crate::object::{Object, Raised};
+    pub use crate::support::{Support, write_failure};
+}

@@ -1,0 +1,220 @@
+//! Which thread state the calling thread has attached, as guards.
+//!
+//! A thread may call Python only while a thread state is attached to it, on free-threaded builds too; attaching
+//! to an interpreter with a GIL takes that GIL. Every guard here puts back what it found. None of them is `Send`:
+//! a thread state belongs to the thread that attached it first.
+
+use crate::ffi;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+type NotSend = PhantomData<*mut ()>;
+
+/// Nothing is attached to this thread while this lives; then what was attached before is again.
+///
+/// Costs about 40 ns each way. Use it around anything that waits: a thread that waits attached keeps its GIL, and
+/// an interpreter whose thread is parked like that can stop the whole process from exiting.
+#[derive(Debug)]
+pub struct Detached {
+    before: *mut ffi::PyThreadState,
+    not_send: NotSend,
+}
+
+impl Detached {
+    /// Detaches the calling thread, if it is attached.
+    pub fn new() -> Self {
+        let before = if ffi::current().is_null() {
+            ptr::null_mut()
+        } else {
+            // SAFETY: a thread state is attached.
+            unsafe { ffi::PyEval_SaveThread() }
+        };
+        Self { before, not_send: PhantomData }
+    }
+}
+
+impl Default for Detached {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if !self.before.is_null() {
+            // SAFETY: this state was attached to this thread when the guard was made, and nothing is attached now.
+            unsafe { ffi::PyEval_RestoreThread(self.before) }
+        }
+    }
+}
+
+/// A thread state made for one visit to an interpreter.
+///
+/// Costs 6 to 70 µs by the version of Python: for rare things.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    state: *mut ffi::PyThreadState,
+    _before: Detached,
+}
+
+impl Visit {
+    /// Attaches the calling thread to `interpreter`; waits for its GIL.
+    ///
+    /// # Safety
+    /// The interpreter is alive and stays so while the visit lasts.
+    pub(crate) unsafe fn new(interpreter: *mut ffi::PyInterpreterState) -> Self {
+        let before = Detached::new();
+        // SAFETY: the interpreter is alive; nothing is attached; the new state has never been attached.
+        let state = unsafe {
+            let state = ffi::PyThreadState_New(interpreter);
+            ffi::PyEval_RestoreThread(state);
+            state
+        };
+        Self { state, _before: before }
+    }
+
+    /// Visits the main interpreter.
+    ///
+    /// # Safety
+    /// Python is initialised and not finalizing, and is 3.12 or later (before, a thread has one state).
+    pub(crate) unsafe fn main() -> Self {
+        // SAFETY: the main interpreter lives as long as the runtime.
+        unsafe { Self::new(ffi::PyInterpreterState_Main()) }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        // SAFETY: `state` was made here and is attached; after this nothing is.
+        unsafe {
+            ffi::PyThreadState_Clear(self.state);
+            ffi::PyThreadState_DeleteCurrent();
+        }
+    }
+}
+
+/// This thread is attached to the main interpreter while this lives, by the state that it has or keeps for it.
+#[derive(Debug)]
+pub(crate) struct AtMain {
+    _before: Option<Detached>,
+}
+
+impl AtMain {
+    /// Attaches the calling thread to the main interpreter, if it is not.
+    ///
+    /// # Safety
+    /// Python is initialised and not finalizing.
+    pub(crate) unsafe fn new() -> Self {
+        // SAFETY: initialised, as promised.
+        if ffi::current_interpreter() == unsafe { ffi::PyInterpreterState_Main() } {
+            return Self { _before: None };
+        }
+        let before = Detached::new();
+        // SAFETY: the state is this thread's own, and nothing is attached.
+        unsafe { ffi::PyEval_RestoreThread(main_state()) };
+        Self { _before: Some(before) }
+    }
+}
+
+impl Drop for AtMain {
+    fn drop(&mut self) {
+        if self._before.is_some() {
+            // SAFETY: attached by `new`.
+            unsafe { ffi::PyEval_SaveThread() };
+        }
+    }
+}
+
+/// The state of the main interpreter that this thread has; one is made and kept if it has none.
+///
+/// # Safety
+/// Python is initialised and not finalizing.
+pub(crate) unsafe fn main_state() -> *mut ffi::PyThreadState {
+    /// Kept until the thread ends.
+    struct Kept(*mut ffi::PyThreadState);
+
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            orphans().push(Orphan(self.0));
+        }
+    }
+
+    thread_local! {
+        static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    }
+
+    // SAFETY: initialised, as promised; a state that the runtime notes for this thread is alive.
+    unsafe {
+        let main = ffi::PyInterpreterState_Main();
+        let own = ffi::PyGILState_GetThisThreadState();
+        if !own.is_null() && ffi::PyThreadState_GetInterpreter(own) == main {
+            return own;
+        }
+        KEPT.with_borrow_mut(|kept| {
+            kept.get_or_insert_with(|| {
+                clear_orphans(main);
+                Kept(ffi::PyThreadState_New(main))
+            })
+            .0
+        })
+    }
+}
+
+/// A state of the main interpreter whose thread has ended.
+struct Orphan(*mut ffi::PyThreadState);
+
+// SAFETY: nobody but the one who takes it out of the list follows the pointer.
+unsafe impl Send for Orphan {}
+
+fn orphans() -> MutexGuard<'static, Vec<Orphan>> {
+    static ORPHANS: Mutex<Vec<Orphan>> = Mutex::new(Vec::new());
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Clears the states of ended threads once there are many.
+unsafe fn clear_orphans(main: *mut ffi::PyInterpreterState) {
+    let mut orphans = orphans();
+    if orphans.len() > MOST_ORPHANS {
+        let states = std::mem::take(&mut *orphans).into_iter().map(|orphan| orphan.0).collect();
+        drop(orphans);
+        // SAFETY: main is alive; the threads of orphans have ended, and each is in the list once.
+        unsafe { clear_states(main, states) };
+    }
+}
+
+/// Orphans that are tolerated before they are cleared.
+pub(crate) const MOST_ORPHANS: usize = 32;
+
+/// Clears and deletes thread states that no thread is attached to, on a thread made for it.
+///
+/// # Safety
+/// The interpreter is alive and stays so meanwhile; `states` are states of it, and nobody uses them any more. The
+/// calling thread is not attached to the interpreter.
+pub(crate) unsafe fn clear_states(interpreter: *mut ffi::PyInterpreterState, states: Vec<*mut ffi::PyThreadState>) {
+    struct Handover(*mut ffi::PyInterpreterState, Vec<*mut ffi::PyThreadState>);
+    // SAFETY: the pointers are handed to one thread, which is joined before this function returns.
+    unsafe impl Send for Handover {}
+
+    if states.is_empty() {
+        return;
+    }
+    let handover = Handover(interpreter, states);
+    let work = move || {
+        let Handover(interpreter, states) = { handover };
+        // SAFETY: alive, as promised; the states belong to it and are unused; each is deleted once.
+        unsafe {
+            let _visit = Visit::new(interpreter);
+            for state in states {
+                ffi::PyThreadState_Clear(state);
+                ffi::PyThreadState_Delete(state);
+            }
+        }
+    };
+    // Where no thread can be had the states stay: memory, until the process ends.
+    if let Ok(thread) = std::thread::Builder::new().name("covet-clean".to_owned()).spawn(work) {
+        let _detached = Detached::new();
+        let _ = thread.join();
+    }
+}

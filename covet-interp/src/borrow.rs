@@ -1,0 +1,158 @@
+//! A calling thread inside an idle interpreter.
+//!
+//! The caller gives up the thread state it has, attaches the one it keeps for the interpreter, and does the
+//! reverse at the end: two GIL hand-overs that nobody contends, no queue, no other thread. Meanwhile other threads of
+//! the interpreter it came from run.
+
+use crate::error::{Error, PythonError};
+use crate::ffi;
+use crate::function::Function;
+use crate::object::{Object, Raised};
+use crate::slot::{Local, Slot};
+use crate::value::Value;
+use covet_queue::EventCount;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// This thread is attached to an interpreter of a pool, and has it to itself, while this lives.
+///
+/// Drop it to give the interpreter back; what was attached to the thread before is attached again then. Not
+/// `Send`. Nested use is fine: it takes another interpreter.
+#[derive(Debug)]
+pub struct Entered<'p> {
+    slot: Arc<Slot>,
+    idle: &'p EventCount,
+    /// What was attached before; null if nothing was.
+    before: *mut ffi::PyThreadState,
+    /// False when this thread was attached to the right interpreter all along.
+    switched: bool,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl<'p> Entered<'p> {
+    /// Enters a slot that the caller has taken, and tells `idle` when it is free again.
+    pub(crate) fn new(slot: Arc<Slot>, idle: &'p EventCount) -> Self {
+        let current = ffi::current();
+        if ffi::current_interpreter() == slot.interpreter() {
+            return Self { slot, idle, before: current, switched: false, not_send: PhantomData };
+        }
+        // SAFETY: the slot is taken, so its interpreter is alive; `current`, if any, is attached and is detached
+        // before the thread's own state for the interpreter is attached.
+        unsafe {
+            if !current.is_null() {
+                ffi::PyEval_SaveThread();
+            }
+            let state = slot.state_for_this_thread();
+            ffi::PyEval_RestoreThread(state);
+        }
+        Self { slot, idle, before: current, switched: true, not_send: PhantomData }
+    }
+
+    fn local(&mut self) -> Result<&mut Local, Raised> {
+        // SAFETY: this guard has taken the slot, its thread is attached, and `&mut self` makes the access the only one.
+        unsafe { self.slot.local() }.as_mut().ok_or(Raised)
+    }
+
+    /// Calls `function` with the arguments of the message in `buffer`, and leaves the message of the result there.
+    ///
+    /// # Errors
+    /// What the call raised, or what sending its result raised. Never fails otherwise.
+    pub fn call(&mut self, function: &Function, buffer: &mut Vec<u8>) -> Result<(), PythonError> {
+        match self.local() {
+            Ok(Local { support, functions }) => {
+                // SAFETY: attached to the interpreter that `support` and the object belong to.
+                let outcome = unsafe {
+                    functions.get(function, support).and_then(|object| {
+                        let result = support.call(object, buffer)?;
+                        buffer.clear();
+                        support.encode(result.as_ptr(), buffer)
+                    })
+                };
+                // SAFETY: attached, and an exception is raised.
+                outcome.map_err(|Raised| unsafe { support.take_error() })
+            }
+            Err(Raised) => unreachable!("a slot that can be entered has its local part"),
+        }
+    }
+
+    /// As [`Entered::call`], and remembers how long it took.
+    ///
+    /// # Errors
+    /// As [`Entered::call`].
+    pub fn call_timed(&mut self, function: &Function, buffer: &mut Vec<u8>) -> Result<(), PythonError> {
+        let start = Instant::now();
+        let outcome = self.call(function, buffer);
+        function.took(start.elapsed());
+        outcome
+    }
+
+    /// Runs source text in a namespace of its own and returns what it leaves in the variable `result` (`None` if
+    /// there is none).
+    ///
+    /// # Errors
+    /// [`Error::Python`] with whatever it raised.
+    ///
+    /// # Examples
+    /// See `examples/two_interpreters.rs`.
+    pub fn run(&mut self, source: &str) -> Result<Value, Error> {
+        let Local { support, .. } = self.local().map_err(|Raised| Error::Closed)?;
+        // SAFETY: attached to the interpreter that `support` belongs to.
+        unsafe {
+            let outcome = support
+                .part(c"run_source")
+                .and_then(|run| run.call(&[&Object::string(source)?]))
+                .and_then(|result| {
+                    let mut message = Vec::new();
+                    support.encode(result.as_ptr(), &mut message)?;
+                    Ok(Value::read(&message))
+                });
+            outcome.map_err(|Raised| Error::Python(support.take_error()))
+        }
+    }
+
+    /// Lets others interrupt what runs here from now on as job `number`, until the next [`Entered::finish`].
+    pub(crate) fn begin(&self, number: u64) {
+        self.slot.begin(number);
+    }
+
+    pub(crate) fn finish(&self) {
+        // SAFETY: this guard's thread is attached.
+        unsafe { self.slot.finish() }
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: this guard attached its thread to the interpreter (if it had to), so it may detach it; `before` was
+        // attached to this thread, and nothing is when it is attached again.
+        unsafe {
+            if self.switched {
+                ffi::PyEval_SaveThread();
+            }
+            self.slot.release();
+            self.idle.notify_one();
+            if self.switched && !self.before.is_null() {
+                ffi::PyEval_RestoreThread(self.before);
+            }
+        }
+    }
+}
+
+/// Bytes of stack that Python needs below a caller that is lent an interpreter.
+///
+/// From 3.14 on CPython knows the real limit of each thread's stack and raises `RecursionError` before it; earlier
+/// ones count calls, and the count they allow needs about this much.
+pub(crate) const STACK_NEEDED: usize = if ffi::VERSION.1 >= 14 { 256 << 10 } else { 4 << 20 };
+
+/// Whether the calling thread has [`STACK_NEEDED`] left.
+#[inline]
+pub(crate) fn enough_stack() -> bool {
+    thread_local! {
+        static LOWEST: usize = crate::stack::lowest_address();
+    }
+    // The address of a local is near the stack pointer.
+    let marker = 0u8;
+    LOWEST.with(|&lowest| (&raw const marker as usize).saturating_sub(lowest) >= STACK_NEEDED)
+}

@@ -1,0 +1,199 @@
+//! The C API of CPython, and everything that differs between its versions.
+//!
+//! This is the only file that asks which Python it is built for. What it adds to `pyo3-ffi`: shims for
+//! functions that came or changed after 3.11, and the few entry points that `pyo3-ffi` does not declare.
+
+pub use pyo3_ffi::*;
+
+use std::ffi::{CStr, c_int, c_long, c_ulong};
+use std::ptr;
+
+/// The Python this crate was built for, as `(major, minor)`.
+pub const VERSION: (u8, u8) = if cfg!(Py_3_15) {
+    (3, 15)
+} else if cfg!(Py_3_14) {
+    (3, 14)
+} else if cfg!(Py_3_13) {
+    (3, 13)
+} else if cfg!(Py_3_12) {
+    (3, 12)
+} else {
+    (3, 11)
+};
+
+/// Whether this crate was built for a free-threaded Python (PEP 703).
+pub const FREE_THREADED_BUILD: bool = cfg!(Py_GIL_DISABLED);
+
+/// Whether an interpreter can have a GIL of its own (PEP 684, Python 3.12).
+pub const OWN_GIL: bool = cfg!(Py_3_12);
+
+/// Whether a subinterpreter may load an extension module that the main interpreter never saw without
+/// corrupting memory (fixed for good in 3.14).
+pub const MAIN_FIRST_MANDATORY: bool = !cfg!(Py_3_14);
+
+unsafe extern "C" {
+    fn PyThread_get_thread_ident() -> c_ulong;
+}
+
+/// The identity that CPython gives the calling thread (`threading.get_ident()`).
+pub fn thread_ident() -> c_ulong {
+    // SAFETY: needs no thread state and touches nothing but the calling thread's own identity.
+    unsafe { PyThread_get_thread_ident() }
+}
+
+/// The attached thread state of the calling thread, or null.
+#[inline]
+pub fn current() -> *mut PyThreadState {
+    // SAFETY: reads where the runtime notes it; needs no thread state, never fails.
+    let state = unsafe { compat::PyThreadState_GetUnchecked() };
+    // Before 3.12 there is one note for the whole process: it may be another thread's. A thread has one state there.
+    // SAFETY: as above.
+    if !OWN_GIL && state != unsafe { PyGILState_GetThisThreadState() } {
+        return ptr::null_mut();
+    }
+    state
+}
+
+/// The interpreter that the calling thread is attached to, or null.
+#[inline]
+pub fn current_interpreter() -> *mut PyInterpreterState {
+    let state = current();
+    if state.is_null() {
+        return ptr::null_mut();
+    }
+    // SAFETY: `state` is the attached thread state, so it is alive.
+    unsafe { PyThreadState_GetInterpreter(state) }
+}
+
+/// Makes an interpreter with a GIL of its own; its first thread state is attached on return.
+///
+/// # Safety
+/// A thread state of the main interpreter is attached. On success it is detached (and still alive) and the new
+/// one is attached; on failure it stays attached.
+pub unsafe fn new_interpreter() -> Result<*mut PyThreadState, String> {
+    #[cfg(Py_3_12)]
+    {
+        let mut state = ptr::null_mut();
+        // SAFETY: the caller attached main; the configuration is the one legal own-GIL combination.
+        let status = unsafe { Py_NewInterpreterFromConfig(&mut state, &_PyInterpreterConfig_INIT) };
+        // SAFETY: `status` was just filled in.
+        if unsafe { PyStatus_Exception(status) } != 0 || state.is_null() {
+            return Err(status_text(&status));
+        }
+        Ok(state)
+    }
+    #[cfg(not(Py_3_12))]
+    Err("interpreters with a GIL of their own need Python 3.12 or later".to_owned())
+}
+
+/// What CPython said went wrong.
+pub fn status_text(status: &PyStatus) -> String {
+    if status.err_msg.is_null() {
+        return "no reason given".to_owned();
+    }
+    // SAFETY: a non-null err_msg is a static C string.
+    unsafe { CStr::from_ptr(status.err_msg) }.to_string_lossy().into_owned()
+}
+
+/// Takes the raised exception (a strong reference), normalised, or null if there is none.
+///
+/// # Safety
+/// A thread state is attached.
+pub unsafe fn take_raised() -> *mut PyObject {
+    #[cfg(Py_3_12)]
+    // SAFETY: attached, as the caller promised.
+    unsafe {
+        PyErr_GetRaisedException()
+    }
+    #[cfg(not(Py_3_12))]
+    {
+        let (mut kind, mut value, mut trace) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: attached; the three references are ours after the fetch, and each is given on or dropped once.
+        unsafe {
+            PyErr_Fetch(&mut kind, &mut value, &mut trace);
+            if kind.is_null() {
+                return ptr::null_mut();
+            }
+            PyErr_NormalizeException(&mut kind, &mut value, &mut trace);
+            if !trace.is_null() {
+                PyException_SetTraceback(value, trace);
+                Py_DECREF(trace);
+            }
+            Py_DECREF(kind);
+            value
+        }
+    }
+}
+
+/// Raises `error` (steals the reference).
+///
+/// # Safety
+/// A thread state is attached; `error` is a strong reference to an exception.
+pub unsafe fn set_raised(error: *mut PyObject) {
+    #[cfg(Py_3_12)]
+    // SAFETY: attached, and the reference is given away.
+    unsafe {
+        PyErr_SetRaisedException(error)
+    }
+    #[cfg(not(Py_3_12))]
+    // SAFETY: attached; a new reference to the type and the caller's to the value are given away.
+    unsafe {
+        let kind = Py_TYPE(error).cast::<PyObject>();
+        Py_INCREF(kind);
+        PyErr_Restore(kind, error, PyException_GetTraceback(error));
+    }
+}
+
+/// Schedules `exception` in the thread `ident` of the attached interpreter; null takes a scheduled one back.
+///
+/// # Safety
+/// A thread state is attached.
+pub unsafe fn set_async_exception(ident: c_ulong, exception: *mut PyObject) -> c_int {
+    // SAFETY: attached. pyo3-ffi types the identity as a signed long; CPython takes the same bits.
+    unsafe { PyThreadState_SetAsyncExc(ident as c_long, exception) }
+}
+
+/// Whether the module definition says that every interpreter may load it under a GIL of its own.
+///
+/// # Safety
+/// `definition` is a live module definition.
+pub unsafe fn supports_own_gil(definition: *const PyModuleDef) -> bool {
+    #[cfg(Py_3_12)]
+    {
+        // SAFETY: alive, as promised; slots end with a zero entry.
+        unsafe {
+            let mut slot = (*definition).m_slots;
+            while !slot.is_null() && (*slot).slot != 0 {
+                if (*slot).slot == Py_mod_multiple_interpreters {
+                    return (*slot).value == Py_MOD_PER_INTERPRETER_GIL_SUPPORTED;
+                }
+                slot = slot.add(1);
+            }
+        }
+        false
+    }
+    #[cfg(not(Py_3_12))]
+    {
+        let _ = definition;
+        true
+    }
+}
+
+/// Code units of a string: width in bytes (1, 2 or 4), data, length.
+///
+/// # Safety
+/// A thread state is attached; `string` is a `str`, and stays alive while the slice is used.
+#[inline]
+pub unsafe fn string_units<'a>(string: *mut PyObject) -> (u8, &'a [u8]) {
+    // SAFETY: `string` is a str; a str is immutable, so its units do not move while it lives.
+    unsafe {
+        #[cfg(not(Py_3_12))]
+        if PyUnicode_READY(string) < 0 {
+            PyErr_Clear();
+        }
+        let kind = PyUnicode_KIND(string) as u8;
+        let length = PyUnicode_GET_LENGTH(string) as usize * usize::from(kind);
+        let data = PyUnicode_DATA(string) as *const u8;
+        (kind, std::slice::from_raw_parts(data, length))
+    }
+}

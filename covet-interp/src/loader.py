@@ -1,0 +1,28 @@
+"""The Python half of loader.rs, compiled into each interpreter as `_covet_loader` before anything else."""
+
+import _imp
+import sys
+
+
+def admit_extensions(admit):
+    """Asks `admit(name, path)` before any extension module is loaded; it raises ImportError to refuse."""
+    load = _imp.create_dynamic
+
+    def create_dynamic(spec, file=None):
+        admit(spec.name, spec.origin)
+        return load(spec)
+
+    _imp.create_dynamic = create_dynamic
+
+
+def create_extension(name, path):
+    """Loads an extension module in the main interpreter, without running it if it has two phases."""
+    from importlib.machinery import ExtensionFileLoader, ModuleSpec
+
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if module is not None and getattr(spec, "origin", None) == path:
+        return module
+    spec = ModuleSpec(name, ExtensionFileLoader(name, path), origin=path)
+    spec.has_location = True
+    return _imp.create_dynamic(spec)

@@ -1,0 +1,92 @@
+//! The one CPython of this process: started by this crate, or joined.
+
+use crate::attach::AtMain;
+use crate::error::Error;
+use crate::ffi;
+use crate::pool;
+use crate::strategy::Facts;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A running CPython. A process has one, made by [`Runtime::embed`] or found by [`Runtime::join`].
+///
+/// Dropping the one that was embedded shuts down every pool that is still open, waits for the tasks that they have,
+/// and finalizes Python; that must happen on the thread that embedded it, so a `Runtime` is neither `Send` nor
+/// `Sync`.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The main thread state, detached, of a Python that this value started.
+    embedded: Option<*mut ffi::PyThreadState>,
+}
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+impl Runtime {
+    /// Starts Python in this process, with the `site` module and without signal handlers. The calling thread becomes
+    /// Python's main thread, and is detached on return.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] when Python is running already, ran before (it cannot be started twice), or does not
+    /// start.
+    pub fn embed() -> Result<Self, Error> {
+        // SAFETY: may be called at any time.
+        if unsafe { ffi::Py_IsInitialized() } != 0 {
+            return Err(Error::Runtime("Python is running in this process already: use Runtime::join".to_owned()));
+        }
+        if STARTED.swap(true, Ordering::Relaxed) {
+            return Err(Error::Runtime("Python ran in this process before: it cannot be started again".to_owned()));
+        }
+        let mut config = MaybeUninit::<ffi::PyConfig>::uninit();
+        // SAFETY: the configuration is initialised before it is used, and cleared once; Python is not running. After
+        // a successful start a thread state is attached, which is then given up.
+        unsafe {
+            ffi::PyConfig_InitPythonConfig(config.as_mut_ptr());
+            let config = config.assume_init_mut();
+            config.install_signal_handlers = 0;
+            config.parse_argv = 0;
+            let status = ffi::Py_InitializeFromConfig(config);
+            ffi::PyConfig_Clear(config);
+            if ffi::PyStatus_Exception(status) != 0 {
+                return Err(Error::Runtime(format!("Python did not start: {}", ffi::status_text(&status))));
+            }
+            Ok(Self { embedded: Some(ffi::PyEval_SaveThread()) })
+        }
+    }
+
+    /// Joins the Python that runs in this process (this code is part of an extension module, or another library
+    /// started Python).
+    ///
+    /// Whoever started it must call [`shut_down_all`](crate::shut_down_all) before it is finalized.
+    ///
+    /// # Errors
+    /// [`Error::Runtime`] when no Python is running.
+    pub fn join() -> Result<Self, Error> {
+        // SAFETY: may be called at any time.
+        if unsafe { ffi::Py_IsInitialized() } == 0 {
+            return Err(Error::Runtime("no Python is running in this process: use Runtime::embed".to_owned()));
+        }
+        Ok(Self { embedded: None })
+    }
+
+    /// The facts that a strategy is chosen from, as they are now.
+    pub fn facts(&self) -> Facts {
+        // SAFETY: `self` is a running Python.
+        unsafe {
+            let _main = AtMain::new();
+            Facts::look_up()
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(state) = self.embedded {
+            pool::shut_down_all(None);
+            // SAFETY: this thread started Python and gave up this state; no pool runs any more.
+            unsafe {
+                ffi::PyEval_RestoreThread(state);
+                ffi::Py_FinalizeEx();
+            }
+        }
+    }
+}

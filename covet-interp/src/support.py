@@ -1,0 +1,156 @@
+"""What Covet keeps in each interpreter that sends or receives values.
+
+Compiled into every such interpreter as the module `_covet_support`. Everything here runs rarely: the
+values that matter for speed never reach it (see codec.rs).
+"""
+
+import pickle
+import sys
+
+_PROTOCOL = 5
+
+
+class RemoteError(Exception):
+    """A task failed with an exception that could not be sent; its type, message and traceback are text."""
+
+
+class RemoteTraceback(Exception):
+    """The traceback of a task, as text; the cause of the exception that the task raised."""
+
+    def __init__(self, text):
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self):
+        return f'\n"""\n{self.text}"""'
+
+
+def dumps(value):
+    """Pickles anything: by reference where every interpreter can import it, else by value."""
+    refusal = None
+    try:
+        data = pickle.dumps(value, _PROTOCOL)
+        # `__main__` is another module in every interpreter: what it defines must travel by value.
+        if b"__main__" not in data:
+            return data
+    except Exception as error:
+        refusal = error
+    try:
+        import cloudpickle
+    except ImportError:
+        raise pickle.PicklingError(
+            "functions and classes of __main__, lambdas and closures are sent by value, "
+            "which needs the package cloudpickle: install it"
+        ) from refusal
+    try:
+        return cloudpickle.dumps(value, _PROTOCOL)
+    except Exception as error:
+        cause = refusal or error
+        raise pickle.PicklingError(
+            f"{_shape(value)} cannot be sent to another interpreter ({type(cause).__name__}: {cause}); "
+            "send what it is made from, and make it inside the task"
+        ) from cause
+
+
+def _shape(value):
+    """Names what is sent, for an error message."""
+    return f"a value of type {type(value).__qualname__!r}"
+
+
+def dumps_call(arguments, keywords):
+    """Pickles the arguments of a call; says which of them cannot be sent."""
+    try:
+        return dumps((arguments, keywords))
+    except pickle.PicklingError:
+        for name, value in [*enumerate(arguments), *keywords.items()]:
+            try:
+                dumps(value)
+            except pickle.PicklingError as error:
+                where = f"argument {name}" if isinstance(name, int) else f"argument {name!r}"
+                raise pickle.PicklingError(f"{where}: {error}") from error.__cause__
+        raise
+
+
+loads = pickle.loads
+
+
+def reference(function):
+    """Returns (module, qualified name) if every interpreter can import `function`, else None."""
+    name = getattr(function, "__qualname__", None)
+    module = getattr(function, "__module__", None)
+    if not isinstance(name, str) or not isinstance(module, str) or module in ("__main__", "__mp_main__"):
+        return None
+    home = sys.modules.get(module)
+    if home is None or getattr(home, "__spec__", None) is None:
+        return None
+    found = home
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return (module, name) if found is function else None
+
+
+def resolve(module, name):
+    """Imports what `reference` named."""
+    import importlib
+
+    found = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def describe(error):
+    """Takes an exception apart: (type, message, traceback, pickled or None), all but the last as text."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception as failure:
+        message = f"<str() of it raised {type(failure).__name__}>"
+    try:
+        import traceback
+
+        trace = "".join(traceback.format_exception(error))
+    except Exception:
+        trace = f"{name}: {message}\n"
+    try:
+        data = dumps(error)
+    except Exception:
+        data = None
+    return name, message, trace, data
+
+
+def revive(name, message, trace, data):
+    """Makes the exception of `describe` again, with its remote traceback as the cause."""
+    error = None
+    if data is not None:
+        try:
+            error = loads(data)
+        except Exception:
+            pass
+    if not isinstance(error, BaseException):
+        error = RemoteError(
+            f"{name}: {message} (this exception type cannot be pickled; give it arguments that pickle, "
+            "or a __reduce__)"
+        )
+    error.__cause__ = RemoteTraceback(trace)
+    return error
+
+
+def enter(path, argv):
+    """Gives a new interpreter the import path and arguments of the one that made it."""
+    sys.path[:] = path
+    sys.argv[:] = argv
+
+
+def here():
+    """What `enter` takes, of this interpreter."""
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    return path, list(getattr(sys, "argv", [""]))
+
+
+def run_source(source):
+    """Runs source text in a namespace of its own; what it leaves in `result` is its value."""
+    namespace = {"__name__": "__covet__", "__builtins__": __builtins__}
+    exec(compile(source, "<covet>", "exec"), namespace)
+    return namespace.get("result")
