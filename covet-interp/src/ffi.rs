@@ -197,3 +197,28 @@ pub unsafe fn string_units<'a>(string: *mut PyObject) -> (u8, &'a [u8]) {
         (kind, std::slice::from_raw_parts(data, length))
     }
 }
+
+/// The module slot that says: may be loaded in interpreters with a GIL of their own (nothing before 3.12, where a
+/// slot of number 0 ends the list).
+pub const MODULE_OWN_GIL: PyModuleDef_Slot = PyModuleDef_Slot {
+    #[cfg(Py_3_12)]
+    slot: Py_mod_multiple_interpreters,
+    #[cfg(Py_3_12)]
+    value: Py_MOD_PER_INTERPRETER_GIL_SUPPORTED,
+    #[cfg(not(Py_3_12))]
+    slot: 0,
+    #[cfg(not(Py_3_12))]
+    value: ptr::null_mut(),
+};
+
+/// The module slot that says: needs no GIL (nothing before 3.13).
+pub const MODULE_WITHOUT_GIL: PyModuleDef_Slot = PyModuleDef_Slot {
+    #[cfg(Py_3_13)]
+    slot: Py_mod_gil,
+    #[cfg(Py_3_13)]
+    value: Py_MOD_GIL_NOT_USED,
+    #[cfg(not(Py_3_13))]
+    slot: 0,
+    #[cfg(not(Py_3_13))]
+    value: ptr::null_mut(),
+};

@@ -57,6 +57,11 @@ impl Function {
         function
     }
 
+    /// Whether every interpreter imports it by its name.
+    pub fn is_reference(&self) -> bool {
+        matches!(self.body, Body::Reference { .. })
+    }
+
     /// How long a call takes, smoothed over those measured; `None` while none was.
     pub fn cost(&self) -> Option<Duration> {
         // Relaxed: an estimate; no other memory depends on it.

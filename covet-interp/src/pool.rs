@@ -19,7 +19,7 @@ use covet_queue::mpmc::{self, Consumer, Producer};
 use covet_queue::{EventCount, PushTimeoutError, TryPushError};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Jobs that may wait in the ring, unless the builder says otherwise.
 const QUEUE_SIZE: usize = 16 << 10;
@@ -299,9 +299,14 @@ impl Pool {
         self.shared.failure.get().map(String::as_str)
     }
 
-    /// Waits until every worker has ended, or for `limit`. Returns whether they have. Detach first.
-    pub fn wait_ended(&self, limit: Option<Duration>) -> bool {
-        self.shared.wait_ended(limit.map(|limit| Instant::now() + limit))
+    /// Why it takes no tasks: what [`Pool::submit`] would answer once it is closed.
+    pub fn refusal(&self) -> Error {
+        self.shared.refusal()
+    }
+
+    /// Waits until every worker has ended, or until the deadline. Returns whether they have. Detach first.
+    pub fn wait_ended(&self, deadline: Option<Instant>) -> bool {
+        self.shared.wait_ended(deadline)
     }
 }
 
@@ -516,12 +521,11 @@ fn live_pools() -> MutexGuard<'static, Vec<Arc<Shared>>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Closes every pool of the process and waits until their workers have ended, or for `limit`. Returns whether they have.
+/// Closes every pool of the process and waits until their workers have ended, or until the deadline. Returns whether they have.
 ///
 /// Whoever finalizes Python calls this first: with a subinterpreter still running, finalizing kills the process. Detach
 /// first.
-pub fn shut_down_all(limit: Option<Duration>) -> bool {
-    let deadline = limit.map(|limit| Instant::now() + limit);
+pub fn shut_down_all(deadline: Option<Instant>) -> bool {
     let pools = live_pools().clone();
     for pool in &pools {
         pool.close();

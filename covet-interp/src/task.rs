@@ -76,8 +76,8 @@ impl Task {
     }
 
     /// A task that is done already, with an error: one whose arguments could not be sent.
-    pub fn failed(function: Arc<Function>, error: Error) -> Arc<Self> {
-        let task = Self::new(function, Vec::new());
+    pub fn failed(error: Error) -> Arc<Self> {
+        let task = Self::new(Function::reference("", ""), Vec::new());
         task.abandon(&error);
         task
     }

@@ -1,0 +1,20 @@
+"""Run Python on every core of one process.
+
+`PoolExecutor` is a `concurrent.futures.Executor` whose workers are interpreters with a GIL of their own (Python 3.12
+and later), threads of a free-threaded Python, or, where neither can be had, threads of one interpreter. Its `call()`
+runs a function in an idle interpreter on the calling thread, for less than a microsecond.
+
+    import covet_py
+
+    with covet_py.PoolExecutor() as pool:
+        for result in pool.map(work, items):
+            ...
+"""
+
+from covet_py import _native as _native  # first: it brings the exceptions
+from covet_py._errors import BrokenPool, RemoteError, RemoteTraceback
+from covet_py._executor import PoolExecutor
+from covet_py._future import Future
+
+__all__ = ["BrokenPool", "Future", "PoolExecutor", "RemoteError", "RemoteTraceback"]
+__version__ = "0.1.0"

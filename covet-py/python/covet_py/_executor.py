@@ -1,0 +1,121 @@
+"""`PoolExecutor`: the executor of `concurrent.futures`, on every core of one process."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from covet_py import _exit as _exit
+from covet_py import _native
+from covet_py._future import Future
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+__all__ = ["PoolExecutor"]
+
+
+class PoolExecutor(_native.Pool, Executor):
+    """Runs functions on every core of this process.
+
+    max_workers: how many interpreters; by default the cores that this process may use.
+    thread_name_prefix: the name of the workers' threads, before their number.
+    initializer, initargs: called in every worker before its first task. If it raises, the pool is broken: its futures and
+        `submit` raise BrokenPool.
+    strategy: "subinterpreters", "free-threading", "main-only", or "auto": what this Python can do, unless the environment
+        variable COVET_STRATEGY names one. The properties `strategy` and `strategy_reason` say what it came to.
+    preload: names of modules that every worker imports before its first task.
+    queue_size: how many tasks may wait before `submit` waits too (16384 if None).
+
+    Functions that can be imported are sent by name; any other (of `__main__`, lambda, closure) by value, with
+    cloudpickle. Arguments and results are copied: exact None, bool, int, float, str, bytes, tuple, list and dict by a
+    direct codec, everything else by pickle. An exception of a task keeps its type and message and has its remote
+    traceback as its cause.
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        strategy: str = "auto",
+        preload: Iterable[str] = (),
+        queue_size: int | None = None,
+    ) -> None:
+        if max_workers is not None and max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if strategy == "auto":
+            strategy = os.environ.get("COVET_STRATEGY", "auto")
+        self._max_workers = max_workers or _usable_cores()
+        name = thread_name_prefix or "covet"
+        self._start(self._max_workers, name, strategy, queue_size, tuple(preload), initializer, tuple(initargs))
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queues fn(*args, **kwargs) and returns its future. Waits while the queue is full.
+
+        What cannot be sent to another interpreter fails the future with PicklingError. Raises RuntimeError after
+        `shutdown`, BrokenPool if no worker could start.
+        """
+        return Future(self._submit(fn, *args, **kwargs))
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """Returns an iterator over fn(*args) for args in zip(*iterables), in order, as they come.
+
+        Items are handed out in chunks that take about half a millisecond, whatever `fn` costs; `chunksize` sets their
+        size instead. The iterables are read at once, unless `buffersize` says how many items may be ahead of the
+        results taken. The iterator raises what an item raised, and TimeoutError if its result is not there `timeout`
+        seconds after this call.
+        """
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError("buffersize must be an integer or None")
+        return self._map(fn, zip(*iterables), timeout, chunksize, buffersize)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Takes no more tasks; those queued still run, unless `cancel_futures`. With `wait`, returns when the workers have
+        ended."""
+        self._close(cancel_futures)
+        if wait:
+            self._wait_ended(None)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        """Shuts down and waits; after a Ctrl-C, cancels what is queued."""
+        interrupted = exc_type is not None and issubclass(exc_type, KeyboardInterrupt)
+        self.shutdown(wait=True, cancel_futures=interrupted)
+        return False
+
+    def __repr__(self) -> str:
+        state = "broken" if self._broken else "shut down" if self._closed else "open"
+        return f"<{type(self).__name__} {self.strategy} max_workers={self._max_workers} {state}>"
+
+
+def _usable_cores() -> int:
+    """The cores that this process may use."""
+    count = getattr(os, "process_cpu_count", None)
+    if count is not None:
+        return count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+

@@ -1,0 +1,49 @@
+"""What happens to pools that are still open when the interpreter ends.
+
+Finalizing Python while a subinterpreter runs kills the process, on every version. So before the interpreter waits for
+its threads, every pool is closed, its tasks finish (as those of the standard pools do), and its interpreters end. Ctrl-C
+meanwhile cancels what is queued and interrupts what runs. What does not stop even then leaves one way out that is
+clean for everybody else: ending the process without finalizing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from covet_py import _future, _native
+
+# Seconds that interrupted tasks get before the process ends without them.
+_GRACE = 5.0
+
+
+def _shut_down() -> None:
+    try:
+        _native.shut_down_all(None)
+    except KeyboardInterrupt:
+        _native.interrupt_all()
+        try:
+            ended = _native.shut_down_all(_GRACE)
+        except KeyboardInterrupt:
+            ended = False
+        if not ended:
+            _leave()
+    _future.stop()
+
+
+def _leave() -> None:
+    print(
+        f"covet_py: a task did not stop within {_GRACE:.0f} s of being interrupted; leaving without it",
+        file=sys.stderr,
+    )
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    os._exit(130)
+
+
+# Runs before the interpreter joins its threads; `atexit` would be too late for that.
+threading._register_atexit(_shut_down)  # type: ignore[attr-defined]

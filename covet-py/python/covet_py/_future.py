@@ -1,0 +1,154 @@
+"""The future of a task: a `concurrent.futures.Future` that is cheap until somebody needs all of it.
+
+The standard future makes a lock, a condition and two lists at once, which costs more than a task. This one holds
+the compiled task and asks that. Only when something wants the rest (`add_done_callback`, `concurrent.futures.wait`,
+`as_completed`, asyncio) does it become a complete standard future: it registers its task, and a thread of this
+interpreter, started then, resolves it by the standard methods. Callbacks therefore run in the interpreter that asked,
+never on a worker.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from concurrent.futures import CancelledError, Future as StandardFuture
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from covet_py import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+__all__ = ["Future"]
+
+
+class Future(StandardFuture, Generic[T]):
+    """The result of `PoolExecutor.submit`, once it is there."""
+
+    # What StandardFuture.__init__ would set is absent until `__getattr__` is asked for it.
+    def __init__(self, task: _native.Task) -> None:
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _STANDARD_ATTRIBUTES or "_task" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        _complete(self)
+        return self.__dict__[name]
+
+    def cancel(self) -> bool:
+        """Cancels the task unless it has begun. Returns whether it is cancelled."""
+        return self._task.cancel()
+
+    def cancelled(self) -> bool:
+        """Whether the task was cancelled."""
+        return self._task.state() == "cancelled"
+
+    def running(self) -> bool:
+        """Whether the task is in an interpreter now."""
+        return self._task.state() == "running"
+
+    def done(self) -> bool:
+        """Whether the task has a result or an exception, or was cancelled."""
+        return self._task.state() in ("done", "cancelled")
+
+    def result(self, timeout: float | None = None) -> T:
+        """Returns what the task returned, or raises what it raised; waits at most `timeout` seconds.
+
+        Other threads run meanwhile. A task that is still queued is run by the waiting thread, in an idle interpreter.
+        Raises TimeoutError, or CancelledError if the task was cancelled.
+        """
+        ok, value = self._outcome(timeout)
+        if ok:
+            return value
+        try:
+            raise value
+        finally:
+            # The exception's traceback refers to this frame, and this frame to the exception.
+            del self, value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Returns what the task raised, or None; waits and raises as `result` does."""
+        ok, value = self._outcome(timeout)
+        if not ok and isinstance(value, CancelledError) and self.cancelled():
+            raise value
+        return None if ok else value
+
+    def _outcome(self, timeout: float | None = None) -> tuple[bool, Any]:
+        """(True, result) or (False, exception): the same objects every time."""
+        try:
+            return self.__dict__["_known"]
+        except KeyError:
+            pass
+        if not self._task.wait(timeout):
+            raise TimeoutError(f"the task is not done after {timeout} seconds")
+        return self.__dict__.setdefault("_known", self._task.outcome())
+
+
+_STANDARD_ATTRIBUTES = frozenset(vars(StandardFuture()))
+
+# Futures that the completion thread will resolve, by token.
+_observed: dict[int, Future[Any]] = {}
+_tokens = itertools.count(1)
+_lock = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def _complete(future: Future[Any]) -> None:
+    """Makes a complete standard future of it."""
+    with _lock:
+        if "_condition" in future.__dict__:
+            return
+        standard = vars(StandardFuture())
+        if future.done():
+            # Nobody has seen the standard side of it: it is made in its final state.
+            done = StandardFuture()
+            _resolve(done, future)
+            standard = vars(done)
+            future.__dict__.update(standard)
+            return
+        _start_thread()
+        token = next(_tokens)
+        _observed[token] = future
+        # `_condition` last: it is what says that the rest is there.
+        condition = standard.pop("_condition")
+        future.__dict__.update(standard)
+        future.__dict__["_condition"] = condition
+    future._task.observe(token)
+
+
+def _resolve(standard: StandardFuture[Any], future: Future[Any]) -> None:
+    """Gives the standard side of a future that is done its final state, and tells who waits for it."""
+    if future.cancelled():
+        StandardFuture.cancel(standard)
+        StandardFuture.set_running_or_notify_cancel(standard)
+        return
+    ok, value = future._outcome()
+    if ok:
+        StandardFuture.set_result(standard, value)
+    else:
+        StandardFuture.set_exception(standard, value)
+
+
+def _start_thread() -> None:
+    global _thread
+    if _thread is None:
+        # Not a daemon: subinterpreters refuse those. It ends before the interpreter waits for its threads.
+        _thread = threading.Thread(target=_resolve_all, name="covet-completions")
+        _thread.start()
+
+
+def _resolve_all() -> None:
+    while (tokens := _native.next_completions()) is not None:
+        for token in tokens:
+            future = _observed.pop(token)
+            _resolve(future, future)
+            del future
+
+
+def stop() -> None:
+    """Resolves what is done and ends the thread. Called when the interpreter ends, after the pools."""
+    if _thread is not None:
+        _native.stop_completions()
+        _thread.join()

@@ -1,0 +1,141 @@
+//! How CPython enters Rust: no panic crosses, every error becomes an exception.
+
+use covet_interp::ffi;
+use covet_interp::raw::{Object, Raised};
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+/// Runs the body of a function that CPython calls and that returns an object.
+#[inline]
+pub(crate) fn object(body: impl FnOnce() -> Result<Object, Raised>) -> *mut ffi::PyObject {
+    guarded(body).map_or(ptr::null_mut(), Object::into_ptr)
+}
+
+/// The same for an iterator's next: `None` ends the iteration.
+#[inline]
+pub(crate) fn next(body: impl FnOnce() -> Result<Option<Object>, Raised>) -> *mut ffi::PyObject {
+    guarded(body).ok().flatten().map_or(ptr::null_mut(), Object::into_ptr)
+}
+
+/// The same for one that returns 0, or -1 with an exception.
+pub(crate) fn status(body: impl FnOnce() -> Result<(), Raised>) -> c_int {
+    guarded(body).map_or(-1, |()| 0)
+}
+
+#[inline]
+fn guarded<R>(body: impl FnOnce() -> Result<R, Raised>) -> Result<R, Raised> {
+    // A body that panics leaves nothing half-changed that anyone reads again: what it touched is behind locks or
+    // belongs to the call.
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        Err(raise(Kind::SystemError, &format!("covet_py panicked, which is a bug: {text}")))
+    })
+}
+
+/// Exceptions that Rust raises by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    RuntimeError,
+    SystemError,
+    TimeoutError,
+    TypeError,
+    ValueError,
+}
+
+/// Raises an exception with a text. The calling thread is attached.
+#[cold]
+pub(crate) fn raise(kind: Kind, text: &str) -> Raised {
+    // SAFETY: attached, as every function that CPython calls; the types are static and immortal.
+    unsafe {
+        let kind = match kind {
+            Kind::RuntimeError => ffi::PyExc_RuntimeError,
+            Kind::SystemError => ffi::PyExc_SystemError,
+            Kind::TimeoutError => ffi::PyExc_TimeoutError,
+            Kind::TypeError => ffi::PyExc_TypeError,
+            Kind::ValueError => ffi::PyExc_ValueError,
+        };
+        if let Ok(text) = Object::string(text) {
+            ffi::PyErr_SetObject(kind, text.as_ptr());
+        }
+    }
+    Raised
+}
+
+/// The arguments of a vectorcall (PEP 590): positional ones first, then one for each name in `names`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arguments<'a> {
+    pub(crate) all: &'a [*mut ffi::PyObject],
+    /// A tuple of `str`, or null.
+    pub(crate) names: *mut ffi::PyObject,
+}
+
+impl Arguments<'_> {
+    /// # Safety
+    /// What CPython passed to a function with `METH_FASTCALL | METH_KEYWORDS`, valid during that call.
+    #[inline]
+    pub(crate) unsafe fn new(
+        pointer: *const *mut ffi::PyObject,
+        positional: ffi::Py_ssize_t,
+        names: *mut ffi::PyObject,
+    ) -> Self {
+        // SAFETY: as promised: `pointer` names positional + len(names) live references.
+        unsafe {
+            let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+            let count = (positional + named) as usize;
+            let all = if count == 0 { &[] } else { std::slice::from_raw_parts(pointer, count) };
+            Self { all, names }
+        }
+    }
+
+    /// The first positional argument, and the rest.
+    pub(crate) fn split_first(self, what: &str) -> Result<(*mut ffi::PyObject, Self), Raised> {
+        // SAFETY: `names` is null or a tuple.
+        let named = if self.names.is_null() { 0 } else { unsafe { ffi::PyTuple_GET_SIZE(self.names) as usize } };
+        match self.all.split_first() {
+            Some((&first, rest)) if rest.len() >= named => Ok((first, Self { all: rest, names: self.names })),
+            _ => Err(raise(Kind::TypeError, &format!("expected {what} as the first positional argument"))),
+        }
+    }
+}
+
+/// Seconds from a Python number; `None` from `None`.
+pub(crate) fn seconds(value: *mut ffi::PyObject) -> Result<Option<std::time::Duration>, Raised> {
+    // SAFETY: attached, and `value` is an argument of the present call.
+    unsafe {
+        if value == ffi::Py_None() {
+            return Ok(None);
+        }
+        let number = ffi::PyFloat_AsDouble(value);
+        if number == -1.0 && !ffi::PyErr_Occurred().is_null() {
+            return Err(Raised);
+        }
+        if number.is_nan() {
+            return Err(raise(Kind::ValueError, "expected a timeout in seconds, found nan"));
+        }
+        // Beyond a thousand years there is no difference to waiting for ever.
+        Ok(std::time::Duration::try_from_secs_f64(number.max(0.0)).ok().filter(|d| d.as_secs() < 1 << 35))
+    }
+}
+
+/// A `usize` from a Python int; `None` from `None`.
+pub(crate) fn count(value: *mut ffi::PyObject, what: &str) -> Result<Option<usize>, Raised> {
+    // SAFETY: as in `seconds`.
+    unsafe {
+        if value == ffi::Py_None() {
+            return Ok(None);
+        }
+        let number = ffi::PyNumber_AsSsize_t(value, ffi::PyExc_OverflowError);
+        if number == -1 && !ffi::PyErr_Occurred().is_null() {
+            return Err(Raised);
+        }
+        match usize::try_from(number) {
+            Ok(number) if number > 0 => Ok(Some(number)),
+            _ => Err(raise(Kind::ValueError, &format!("expected {what} to be at least 1, found {number}"))),
+        }
+    }
+}

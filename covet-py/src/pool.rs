@@ -1,0 +1,481 @@
+//! `_native.Pool`, the base of `covet_py.PoolExecutor`: interpreters that run Python functions.
+
+use crate::entry::{self, Arguments, Kind, raise};
+use crate::errors::{raise_error, raise_remote};
+use crate::state::{Once, State, method};
+use crate::{map, task};
+use covet_interp::raw::{Object, Raised};
+use covet_interp::{Entered, Error, Function, Pool, Runtime, Task, ffi};
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The memory of an instance.
+#[repr(C)]
+struct PoolObject {
+    head: ffi::PyObject,
+    pool: Once<Arc<Pool>>,
+}
+
+/// The longest that a function may have taken to be run by the thread that handles signals, which cannot handle them
+/// meanwhile (CPython does that in the main interpreter only).
+const BRIEF: Duration = Duration::from_millis(1);
+
+/// Whether the calling thread may run `function` itself.
+pub(crate) fn may_run_here(state: &State, function: &Function) -> bool {
+    !state.handles_signals() || function.cost().is_some_and(|cost| cost < BRIEF)
+}
+
+/// The pool of an instance of the type.
+///
+/// # Safety
+/// Attached; `this` is an instance of our type or of a subclass, alive for `'a`.
+#[inline]
+unsafe fn pool_of<'a>(this: *mut ffi::PyObject) -> Result<&'a Arc<Pool>, Raised> {
+    // SAFETY: the layout of instances, as promised; `new` made the field valid.
+    unsafe { (*this.cast::<PoolObject>()).pool.get() }
+        .ok_or_else(|| raise(Kind::RuntimeError, "this pool was never started: call super().__init__()"))
+}
+
+type Method = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *mut ffi::PyTypeObject,
+    *const *mut ffi::PyObject,
+    ffi::Py_ssize_t,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+const KEYWORDS: c_int = ffi::METH_METHOD | ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
+
+const fn with_class(function: Method) -> ffi::PyMethodDefPointer {
+    ffi::PyMethodDefPointer { PyCMethod: function }
+}
+
+static mut METHODS: [ffi::PyMethodDef; 8] = [
+    method!(
+        c"call",
+        with_class(call),
+        KEYWORDS,
+        c"call($self, fn, /, *args, **kwargs)\n--\n\nCalls fn(*args, **kwargs) in an idle interpreter on the calling thread, and returns what it returns.\n\nNo future, no queue, no other thread: the caller gives its GIL up and takes that of the interpreter, so other\nthreads run meanwhile. Arguments and result are copied. From the main thread, a function that was not seen to take\nless than 1 ms runs on a worker, so that Ctrl-C works. Raises what fn raises, with its remote traceback as the\ncause; PicklingError for what cannot be sent; RuntimeError after shutdown()."
+    ),
+    method!(
+        c"_submit",
+        with_class(submit),
+        KEYWORDS,
+        c"_submit($self, fn, /, *args, **kwargs)\n--\n\nQueues a call and returns its Task. What cannot be sent fails the task."
+    ),
+    method!(
+        c"_map",
+        with_class(map_items),
+        KEYWORDS,
+        c"_map($self, fn, items, timeout, chunksize, buffersize, /)\n--\n\nQueues fn(*item) for every item and returns the iterator over the results."
+    ),
+    method!(
+        c"_start",
+        with_class(start),
+        KEYWORDS,
+        c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, /)\n--\n\nMakes the workers."
+    ),
+    method!(
+        c"_close",
+        with_class(close),
+        KEYWORDS,
+        c"_close($self, cancel_queued, /)\n--\n\nTakes no more tasks."
+    ),
+    method!(
+        c"_wait_ended",
+        with_class(wait_ended),
+        KEYWORDS,
+        c"_wait_ended($self, timeout, /)\n--\n\nWaits until every worker has ended; returns whether they have."
+    ),
+    method!(
+        c"_interrupt",
+        with_class(interrupt),
+        KEYWORDS,
+        c"_interrupt($self, number, /)\n--\n\nRaises KeyboardInterrupt in the task or the map of this number, if it runs."
+    ),
+    ffi::PyMethodDef::zeroed(),
+];
+
+static mut PROPERTIES: [ffi::PyGetSetDef; 5] = [
+    property(c"strategy", strategy, c"Where tasks run: \"subinterpreters\", \"free-threading\" or \"main-only\"."),
+    property(c"strategy_reason", strategy_reason, c"Why they run there, in one sentence."),
+    property(c"_closed", closed, c"Whether it takes no more tasks."),
+    property(c"_broken", broken, c"Why no worker could start, or False."),
+    ffi::PyGetSetDef { name: ptr::null(), get: None, set: None, doc: ptr::null(), closure: ptr::null_mut() },
+];
+
+const fn property(name: &'static std::ffi::CStr, get: ffi::getter, doc: &'static std::ffi::CStr) -> ffi::PyGetSetDef {
+    ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        set: None,
+        doc: doc.as_ptr(),
+        closure: ptr::null_mut(),
+    }
+}
+
+/// Makes the type for a module.
+///
+/// # Safety
+/// Attached; `module` is made from our definition.
+pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Raised> {
+    let mut slots = [
+        ffi::PyType_Slot { slot: ffi::Py_tp_new, pfunc: new as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: (&raw mut METHODS).cast() },
+        ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: (&raw mut PROPERTIES).cast() },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_doc,
+            pfunc: c"Interpreters behind one queue: the base of covet_py.PoolExecutor.".as_ptr() as *mut c_void,
+        },
+        ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() },
+    ];
+    let mut spec = ffi::PyType_Spec {
+        name: c"covet_py._native.Pool".as_ptr(),
+        basicsize: size_of::<PoolObject>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: attached; spec and slots are read during the call, what they point to lives as long as the process.
+    unsafe { Object::owned(ffi::PyType_FromModuleAndSpec(module, &mut spec, ptr::null_mut())) }
+}
+
+unsafe extern "C" fn new(
+    kind: *mut ffi::PyTypeObject,
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with our type or a subclass: instances have our layout, and the field is
+    // written before anyone else sees the object.
+    entry::object(|| unsafe {
+        let allocate = (*kind).tp_alloc.ok_or(Raised)?;
+        let this = Object::owned(allocate(kind, 0))?;
+        (&raw mut (*this.as_ptr().cast::<PoolObject>()).pool).write(Once::new());
+        Ok(this)
+    })
+}
+
+unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: CPython calls this once, attached, with an instance that nobody refers to any more. A heap type is owned
+    // by its instances. Dropping the pool does not wait and calls no Python.
+    unsafe {
+        let kind = ffi::Py_TYPE(this);
+        (&raw mut (*this.cast::<PoolObject>()).pool).drop_in_place();
+        if let Some(free) = (*kind).tp_free {
+            free(this.cast());
+        }
+        ffi::Py_DECREF(kind.cast());
+    }
+}
+
+thread_local! {
+    /// A buffer that the calls of this thread use again.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A buffer larger than this is given back to the allocator after a call.
+const MOST_KEPT: usize = 1 << 20;
+
+unsafe extern "C" fn call(
+    this: *mut ffi::PyObject,
+    class: *mut ffi::PyTypeObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
+    entry::object(|| unsafe {
+        let state = State::of_type(class)?;
+        let pool = pool_of(this)?;
+        let (callable, arguments) = Arguments::new(arguments, positional, names).split_first("a function")?;
+        let function = state.function(callable)?;
+        let mut buffer = BUFFER.take();
+        buffer.clear();
+        let result = call_with(state, pool, function, arguments, &mut buffer);
+        if buffer.capacity() <= MOST_KEPT {
+            BUFFER.set(buffer);
+        }
+        result
+    })
+}
+
+/// # Safety
+/// Attached to the interpreter of `state`; the arguments are alive.
+#[inline]
+unsafe fn call_with(
+    state: &State,
+    pool: &Arc<Pool>,
+    function: Arc<Function>,
+    arguments: Arguments<'_>,
+    buffer: &mut Vec<u8>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached and alive, as promised; `buffer` holds the message of the result once a call has succeeded.
+    unsafe {
+        state.support.encode_call(arguments.all, arguments.names, buffer)?;
+        if may_run_here(state, &function)
+            && let Some(here) = enter(state, pool)?
+        {
+            let outcome = run(here, state, &function, buffer);
+            return match outcome {
+                Ok(()) => state.support.decode(buffer),
+                Err(error) => Err(raise_remote(state, &error)),
+            };
+        }
+        let task = Task::new(function, std::mem::take(buffer));
+        queue(state, pool, &task)?;
+        if let Err(Raised) = state.wait(None, |until| task.wait(until)) {
+            // Ctrl-C: nobody waits for it any more.
+            task.cancel();
+            pool.interrupt(task.number());
+            return Err(Raised);
+        }
+        task::value(state, &task)
+    }
+}
+
+#[inline]
+fn run(
+    mut here: Entered<'_>,
+    state: &State,
+    function: &Function,
+    buffer: &mut Vec<u8>,
+) -> Result<(), covet_interp::PythonError> {
+    if state.handles_signals() || function.cost().is_none() {
+        here.call_timed(function, buffer)
+    } else {
+        here.call(function, buffer)
+    }
+}
+
+/// An interpreter for the calling thread; `None` when a worker has to do it: while all are busy if this thread handles
+/// signals, and when it has too little stack.
+#[inline]
+fn enter<'p>(state: &State, pool: &'p Pool) -> Result<Option<Entered<'p>>, Raised> {
+    if let Some(here) = pool.try_enter() {
+        return Ok(Some(here));
+    }
+    if state.handles_signals() {
+        return Ok(None);
+    }
+    match pool.enter() {
+        Ok(here) => Ok(Some(here)),
+        Err(Error::Thread(_)) => Ok(None),
+        Err(error) => Err(raise_error(state, &error)),
+    }
+}
+
+/// Queues a task; waits while the queue is full.
+pub(crate) fn queue(state: &State, pool: &Pool, task: &Arc<Task>) -> Result<(), Raised> {
+    let mut refusal = None;
+    state.wait(None, |until| match pool.submit_task(task, until) {
+        Err(Error::TimedOut(_)) => false,
+        outcome => {
+            refusal = outcome.err();
+            true
+        }
+    })?;
+    refusal.map_or(Ok(()), |error| Err(raise_error(state, &error)))
+}
+
+unsafe extern "C" fn submit(
+    this: *mut ffi::PyObject,
+    class: *mut ffi::PyTypeObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
+    entry::object(|| unsafe {
+        let state = State::of_type(class)?;
+        let pool = pool_of(this)?;
+        let (callable, arguments) = Arguments::new(arguments, positional, names).split_first("a function")?;
+        if pool.is_closed() {
+            return Err(raise_error(state, &pool.refusal()));
+        }
+        let mut message = Vec::new();
+        let sent = state.function(callable).and_then(|function| {
+            state.support.encode_call(arguments.all, arguments.names, &mut message)?;
+            Ok(function)
+        });
+        let task = match sent {
+            Ok(function) => {
+                let task = Task::new(function, message);
+                queue(state, pool, &task)?;
+                task
+            }
+            Err(Raised) => Task::failed(Error::Python(state.support.take_error())),
+        };
+        task::make(state, pool, task)
+    })
+}
+
+unsafe extern "C" fn map_items(
+    this: *mut ffi::PyObject,
+    class: *mut ffi::PyTypeObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
+    entry::object(|| unsafe {
+        let state = State::of_type(class)?;
+        let pool = pool_of(this)?;
+        let &[callable, items, timeout, chunk_size, buffer_size] = Arguments::new(arguments, positional, names).all
+        else {
+            return Err(raise(Kind::TypeError, "expected _map(fn, items, timeout, chunksize, buffersize)"));
+        };
+        if pool.is_closed() {
+            return Err(raise_error(state, &pool.refusal()));
+        }
+        let function = state.function(callable)?;
+        let options = map::Options {
+            timeout: entry::seconds(timeout)?,
+            chunk_size: entry::count(chunk_size, "chunksize")?,
+            buffer_size: entry::count(buffer_size, "buffersize")?,
+        };
+        map::make(state, pool, function, Object::borrowed(items)?, options)
+    })
+}
+
+unsafe extern "C" fn start(
+    this: *mut ffi::PyObject,
+    class: *mut ffi::PyTypeObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
+    entry::object(|| unsafe {
+        let state = State::of_type(class)?;
+        let &[workers, name, strategy, queue_size, preload, initializer, initargs] =
+            Arguments::new(arguments, positional, names).all
+        else {
+            return Err(raise(Kind::TypeError, "expected seven arguments"));
+        };
+        let mut builder = Pool::builder().name(&Object::borrowed(name)?.text());
+        if let Some(workers) = entry::count(workers, "max_workers")? {
+            builder = builder.workers(workers);
+        }
+        if let Some(size) = entry::count(queue_size, "queue_size")? {
+            builder = builder.queue_size(size);
+        }
+        let strategy = Object::borrowed(strategy)?.text();
+        if strategy != "auto" {
+            let strategy = FromStr::from_str(&strategy).map_err(|error| raise_error(state, &error))?;
+            builder = builder.strategy(strategy);
+        }
+        let preload = Object::owned(ffi::PySequence_Tuple(preload))?;
+        for i in 0..ffi::PyTuple_GET_SIZE(preload.as_ptr()) {
+            builder = builder.preload(&Object::borrowed(ffi::PyTuple_GET_ITEM(preload.as_ptr(), i))?.text());
+        }
+        if initializer != ffi::Py_None() {
+            let function = state.function(initializer)?;
+            let initargs = Object::owned(ffi::PySequence_Tuple(initargs))?;
+            let all: Vec<_> = (0..ffi::PyTuple_GET_SIZE(initargs.as_ptr()))
+                .map(|i| ffi::PyTuple_GET_ITEM(initargs.as_ptr(), i))
+                .collect();
+            let mut message = Vec::new();
+            state.support.encode_call(&all, ptr::null_mut(), &mut message)?;
+            builder = builder.initializer(function, message);
+        }
+        let pool = Runtime::join()
+            .and_then(|runtime| builder.build(&runtime))
+            .map_err(|error| raise_error(state, &error))?;
+        if (*this.cast::<PoolObject>()).pool.set(Arc::new(pool)).is_err() {
+            return Err(raise(Kind::RuntimeError, "this pool was started before"));
+        }
+        none()
+    })
+}
+
+unsafe extern "C" fn close(
+    this: *mut ffi::PyObject,
+    class: *mut ffi::PyTypeObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
+    entry::object(|| unsafe {
+        let (cancel, _) = Arguments::new(arguments, positional, names).split_first("cancel_queued")?;
+        let pool = pool_of(this)?;
+        State::of_type(class)?;
+        pool.close();
+        if ffi::PyObject_IsTrue(cancel) == 1 {
+            pool.cancel_queued();
+        }
+        none()
+    })
+}
+
+unsafe extern "C" fn wait_ended(
+    this: *mut ffi::PyObject,
+    class: *mut ffi::PyTypeObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
+    entry::object(|| unsafe {
+        let state = State::of_type(class)?;
+        let pool = pool_of(this)?;
+        let (timeout, _) = Arguments::new(arguments, positional, names).split_first("a timeout")?;
+        let deadline = entry::seconds(timeout)?.map(|limit| std::time::Instant::now() + limit);
+        let ended = state.wait(deadline, |until| pool.wait_ended(until))?;
+        Object::owned(ffi::PyBool_FromLong(ended.into()))
+    })
+}
+
+unsafe extern "C" fn interrupt(
+    this: *mut ffi::PyObject,
+    _class: *mut ffi::PyTypeObject,
+    arguments: *const *mut ffi::PyObject,
+    positional: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with live arguments, on an instance of the class.
+    entry::object(|| unsafe {
+        let (number, _) = Arguments::new(arguments, positional, names).split_first("a number")?;
+        let number = ffi::PyLong_AsUnsignedLongLong(number);
+        if !ffi::PyErr_Occurred().is_null() {
+            return Err(Raised);
+        }
+        pool_of(this)?.interrupt(number);
+        none()
+    })
+}
+
+pub(crate) fn none() -> Result<Object, Raised> {
+    // SAFETY: only called attached; None lives for ever.
+    unsafe { Object::borrowed(ffi::Py_None()) }
+}
+
+unsafe extern "C" fn strategy(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe { Object::string(pool_of(this)?.decision().strategy.name()) })
+}
+
+unsafe extern "C" fn strategy_reason(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe { Object::string(&pool_of(this)?.decision().reason) })
+}
+
+unsafe extern "C" fn closed(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe { Object::owned(ffi::PyBool_FromLong(pool_of(this)?.is_closed().into())) })
+}
+
+unsafe extern "C" fn broken(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe {
+        match pool_of(this)?.failure() {
+            Some(why) => Object::string(why),
+            None => Object::borrowed(ffi::Py_False()),
+        }
+    })
+}

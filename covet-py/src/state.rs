@@ -1,0 +1,354 @@
+//! Everything Python that lives as long as the module does in one interpreter.
+
+use crate::entry::{self, Kind, raise};
+use crate::{map, pool, task};
+use covet_interp::raw::{Object, Raised, Support};
+use covet_interp::{Detached, Function, ffi};
+use covet_queue::EventCount;
+use std::collections::{HashMap, VecDeque};
+use std::ffi::{c_int, c_ulong, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The module's memory: CPython zeroes it, `fill` fills it, `clear` and `free` empty it.
+pub(crate) type Place = *mut State;
+
+/// The state of the module in one interpreter. It is used attached to that interpreter only.
+pub(crate) struct State {
+    pub(crate) support: Support,
+    /// The module `covet_py._errors`.
+    pub(crate) errors: Object,
+    pub(crate) task_type: Object,
+    pub(crate) map_type: Object,
+    functions: Mutex<Functions>,
+    /// The thread that handles signals; `None` in a subinterpreter.
+    signals: Option<c_ulong>,
+    pub(crate) completions: Arc<Completions>,
+}
+
+/// The importable functions of this interpreter that were sent before, by address. The strong reference keeps the
+/// address theirs.
+#[derive(Default)]
+struct Functions {
+    latest: Option<(Object, Arc<Function>)>,
+    known: HashMap<usize, (Object, Arc<Function>)>,
+}
+
+/// How many functions are remembered before all are forgotten.
+const MOST_FUNCTIONS: usize = 1024;
+
+impl State {
+    /// The state of the module that `module` is.
+    ///
+    /// # Safety
+    /// Attached; `module` is a module made from our definition and is alive for `'a`.
+    pub(crate) unsafe fn of<'a>(module: *mut ffi::PyObject) -> Result<&'a Self, Raised> {
+        // SAFETY: CPython gives the memory of `Place` size that it made for the module.
+        unsafe { Self::at(ffi::PyModule_GetState(module)) }
+    }
+
+    /// The state of the module that made the heap type `kind`.
+    ///
+    /// # Safety
+    /// Attached; `kind` is a type that this module made, and is alive for `'a`.
+    #[inline]
+    pub(crate) unsafe fn of_type<'a>(kind: *mut ffi::PyTypeObject) -> Result<&'a Self, Raised> {
+        // SAFETY: a type made by PyType_FromModuleAndSpec keeps its module alive.
+        unsafe { Self::at(ffi::PyType_GetModuleState(kind)) }
+    }
+
+    #[inline]
+    unsafe fn at<'a>(place: *mut c_void) -> Result<&'a Self, Raised> {
+        // SAFETY: null, or a `Place` that is null or points to a State until `clear`.
+        let state = unsafe { place.cast::<Place>().as_ref().and_then(|state| state.as_ref()) };
+        state.ok_or_else(|| raise(Kind::RuntimeError, "covet_py was unloaded in this interpreter"))
+    }
+
+    /// Whether signals are handled by the calling thread.
+    #[inline]
+    pub(crate) fn handles_signals(&self) -> bool {
+        self.signals == Some(ffi::thread_ident())
+    }
+
+    /// The function that stands for `callable`.
+    ///
+    /// # Safety
+    /// Attached to this interpreter; `callable` is alive.
+    #[inline]
+    pub(crate) unsafe fn function(&self, callable: *mut ffi::PyObject) -> Result<Arc<Function>, Raised> {
+        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((object, function)) = &functions.latest
+            && object.as_ptr() == callable
+        {
+            return Ok(Arc::clone(function));
+        }
+        let known = functions.known.get(&(callable as usize)).map(|(object, f)| (object.another(), Arc::clone(f)));
+        drop(functions);
+        let (object, function) = match known {
+            Some(known) => known,
+            None => {
+                // SAFETY: alive and attached, as promised.
+                let (object, function) =
+                    unsafe { (Object::borrowed(callable)?, self.support.function(callable)?) };
+                if !function.is_reference() {
+                    return Ok(function);
+                }
+                (object, function)
+            }
+        };
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = (functions.known.len() >= MOST_FUNCTIONS).then(|| std::mem::take(&mut functions.known));
+        functions.known.insert(callable as usize, (object.another(), Arc::clone(&function)));
+        let before = functions.latest.replace((object, Arc::clone(&function)));
+        drop(functions);
+        // Not under the lock: the end of an object may run Python code that comes back here.
+        drop((forgotten, before));
+        Ok(function)
+    }
+
+    /// Waits, detached, in steps short enough for Ctrl-C to be noticed: `step` waits until the deadline it is given
+    /// and says whether it got what it waits for.
+    ///
+    /// # Errors
+    /// [`Raised`] with what a signal handler raised (`KeyboardInterrupt`).
+    pub(crate) fn wait(
+        &self,
+        deadline: Option<Instant>,
+        mut step: impl FnMut(Option<Instant>) -> bool,
+    ) -> Result<bool, Raised> {
+        if !self.handles_signals() {
+            let _detached = Detached::new();
+            return Ok(step(deadline));
+        }
+        loop {
+            let short = Instant::now() + BETWEEN_SIGNAL_CHECKS;
+            let until = deadline.map_or(short, |deadline| deadline.min(short));
+            let done = {
+                let _detached = Detached::new();
+                step(Some(until))
+            };
+            // SAFETY: attached again.
+            if unsafe { ffi::PyErr_CheckSignals() } < 0 {
+                return Err(Raised);
+            }
+            if done || deadline == Some(until) {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn references(&self) -> Vec<*mut ffi::PyObject> {
+        let mut all: Vec<_> = self.support.references().map(Object::as_ptr).to_vec();
+        all.extend([&self.errors, &self.task_type, &self.map_type].map(Object::as_ptr));
+        // Where the lock is taken, these count as referred to from outside, which is safe.
+        if let Ok(functions) = self.functions.try_lock() {
+            let pairs = functions.known.values().chain(&functions.latest);
+            all.extend(pairs.map(|(object, _)| object.as_ptr()));
+        }
+        all
+    }
+}
+
+/// How long the thread that handles signals waits before it looks for one.
+const BETWEEN_SIGNAL_CHECKS: Duration = Duration::from_millis(50);
+
+/// Tokens of tasks that are done, for the thread that tells their futures.
+#[derive(Default)]
+pub(crate) struct Completions {
+    tokens: Mutex<VecDeque<u64>>,
+    arrived: EventCount,
+    stopped: AtomicBool,
+}
+
+impl Completions {
+    pub(crate) fn push(&self, token: u64) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).push_back(token);
+        self.arrived.notify_one();
+    }
+
+    /// All tokens that are there; waits for one. `None` when stopped and empty.
+    fn take(&self) -> Option<VecDeque<u64>> {
+        self.arrived
+            .wait_until(None, || {
+                // Read before the tokens: what came before the stop is found.
+                let stopped = self.stopped.load(Ordering::Acquire);
+                let tokens = std::mem::take(&mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner));
+                if !tokens.is_empty() {
+                    Some(Some(tokens))
+                } else if stopped {
+                    Some(None)
+                } else {
+                    None
+                }
+            })
+            .flatten()
+    }
+}
+
+/// Fills the state of a new module, and adds its types to it.
+///
+/// # Safety
+/// Attached; `module` was just made from our definition.
+pub(crate) unsafe fn fill(module: *mut ffi::PyObject) -> Result<(), Raised> {
+    // SAFETY: attached; every object made here is owned by the state or by the module.
+    unsafe {
+        let add = |kind: &Object| match ffi::PyModule_AddType(module, kind.as_ptr().cast()) {
+            0 => Ok(()),
+            _ => Err(Raised),
+        };
+        let support = Support::load()?;
+        for name in [c"RemoteError", c"RemoteTraceback"] {
+            let part = support.part(name)?;
+            if ffi::PyModule_AddObjectRef(module, name.as_ptr(), part.as_ptr()) < 0 {
+                return Err(Raised);
+            }
+        }
+        add(&pool::make_type(module)?)?;
+        let main = ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main();
+        let signals = if main {
+            let ident = Object::import(c"threading")?.attribute(c"main_thread")?.call(&[])?.attribute(c"ident")?;
+            Some(ffi::PyLong_AsUnsignedLong(ident.as_ptr()))
+        } else {
+            None
+        };
+        let state = Box::new(State {
+            support,
+            errors: Object::import(c"covet_py._errors")?,
+            task_type: task::make_type(module)?,
+            map_type: map::make_type(module)?,
+            functions: Mutex::default(),
+            signals,
+            completions: Arc::default(),
+        });
+        add(&state.task_type)?;
+        add(&state.map_type)?;
+        *ffi::PyModule_GetState(module).cast::<Place>() = Box::into_raw(state);
+        Ok(())
+    }
+}
+
+pub(crate) unsafe extern "C" fn traverse(
+    module: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: CPython calls this attached, with a module of ours; the state, if any, is alive.
+    unsafe {
+        let place = ffi::PyModule_GetState(module).cast::<Place>();
+        if let Some(state) = place.as_ref().and_then(|state| state.as_ref()) {
+            for object in state.references() {
+                let stop = visit(object, data);
+                if stop != 0 {
+                    return stop;
+                }
+            }
+        }
+    }
+    0
+}
+
+pub(crate) unsafe extern "C" fn clear(module: *mut ffi::PyObject) -> c_int {
+    // SAFETY: CPython calls this attached, with a module of ours; the state is taken out of its place before it is
+    // dropped, so it is dropped once.
+    unsafe {
+        let place = ffi::PyModule_GetState(module).cast::<Place>();
+        if let Some(place) = place.as_mut() {
+            let state = std::mem::replace(place, std::ptr::null_mut());
+            if !state.is_null() {
+                drop(Box::from_raw(state));
+            }
+        }
+    }
+    0
+}
+
+pub(crate) unsafe extern "C" fn free(module: *mut c_void) {
+    // SAFETY: as `clear`.
+    unsafe { clear(module.cast()) };
+}
+
+macro_rules! method {
+    ($name:literal, $function:expr, $flags:expr, $doc:literal) => {
+        ffi::PyMethodDef { ml_name: $name.as_ptr(), ml_meth: $function, ml_flags: $flags, ml_doc: $doc.as_ptr() }
+    };
+}
+pub(crate) use method;
+
+pub(crate) static mut METHODS: [ffi::PyMethodDef; 5] = [
+    method!(
+        c"next_completions",
+        ffi::PyMethodDefPointer { PyCFunction: next_completions },
+        ffi::METH_NOARGS,
+        c"next_completions($module, /)\n--\n\nThe tokens of observed tasks that are done: waits for one; None after stop_completions()."
+    ),
+    method!(
+        c"stop_completions",
+        ffi::PyMethodDefPointer { PyCFunction: stop_completions },
+        ffi::METH_NOARGS,
+        c"stop_completions($module, /)\n--\n\nMakes next_completions() return None once no token is left."
+    ),
+    method!(
+        c"shut_down_all",
+        ffi::PyMethodDefPointer { PyCFunction: shut_down_all },
+        ffi::METH_O,
+        c"shut_down_all($module, timeout, /)\n--\n\nCloses every pool of the process and waits for its workers. Returns whether they have ended."
+    ),
+    method!(
+        c"interrupt_all",
+        ffi::PyMethodDefPointer { PyCFunction: interrupt_all },
+        ffi::METH_NOARGS,
+        c"interrupt_all($module, /)\n--\n\nCancels every queued task of the process and interrupts what runs."
+    ),
+    ffi::PyMethodDef::zeroed(),
+];
+
+unsafe extern "C" fn next_completions(module: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with the module; the list is filled with new references.
+    entry::object(|| unsafe {
+        let completions = Arc::clone(&State::of(module)?.completions);
+        let tokens = {
+            let _detached = Detached::new();
+            completions.take()
+        };
+        let Some(tokens) = tokens else { return Object::borrowed(ffi::Py_None()) };
+        let list = Object::owned(ffi::PyList_New(0))?;
+        for token in tokens {
+            let token = Object::owned(ffi::PyLong_FromUnsignedLongLong(token))?;
+            if ffi::PyList_Append(list.as_ptr(), token.as_ptr()) < 0 {
+                return Err(Raised);
+            }
+        }
+        Ok(list)
+    })
+}
+
+unsafe extern "C" fn stop_completions(module: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with the module.
+    entry::object(|| unsafe {
+        let completions = &State::of(module)?.completions;
+        completions.stopped.store(true, Ordering::Release);
+        completions.arrived.notify_all();
+        Object::borrowed(ffi::Py_None())
+    })
+}
+
+unsafe extern "C" fn shut_down_all(module: *mut ffi::PyObject, timeout: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with the module and one argument.
+    entry::object(|| unsafe {
+        let deadline = entry::seconds(timeout)?.map(|limit| Instant::now() + limit);
+        let ended = State::of(module)?.wait(deadline, covet_interp::shut_down_all)?;
+        Object::owned(ffi::PyBool_FromLong(ended.into()))
+    })
+}
+
+unsafe extern "C" fn interrupt_all(_: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    entry::object(|| {
+        covet_interp::interrupt_all();
+        // SAFETY: CPython calls this attached.
+        unsafe { Object::borrowed(ffi::Py_None()) }
+    })
+}
+
+/// Memory of a type's instance where a value is put once, before anyone else sees the object.
+pub(crate) type Once<T> = OnceLock<T>;
