@@ -31,7 +31,10 @@ impl Detached {
             // SAFETY: a thread state is attached.
             unsafe { ffi::PyEval_SaveThread() }
         };
-        Self { before, not_send: PhantomData }
+        Self {
+            before,
+            not_send: PhantomData,
+        }
     }
 }
 
@@ -72,7 +75,10 @@ impl Visit {
             ffi::PyEval_RestoreThread(state);
             state
         };
-        Self { state, _before: before }
+        Self {
+            state,
+            _before: before,
+        }
     }
 
     /// Visits the main interpreter.
@@ -114,7 +120,9 @@ impl AtMain {
         let before = Detached::new();
         // SAFETY: the state is this thread's own, and nothing is attached.
         unsafe { ffi::PyEval_RestoreThread(main_state()) };
-        Self { _before: Some(before) }
+        Self {
+            _before: Some(before),
+        }
     }
 }
 
@@ -177,7 +185,10 @@ fn orphans() -> MutexGuard<'static, Vec<Orphan>> {
 unsafe fn clear_orphans(main: *mut ffi::PyInterpreterState) {
     let mut orphans = orphans();
     if orphans.len() > MOST_ORPHANS {
-        let states = std::mem::take(&mut *orphans).into_iter().map(|orphan| orphan.0).collect();
+        let states = std::mem::take(&mut *orphans)
+            .into_iter()
+            .map(|orphan| orphan.0)
+            .collect();
         drop(orphans);
         // SAFETY: main is alive; the threads of orphans have ended, and each is in the list once.
         unsafe { clear_states(main, states) };
@@ -192,7 +203,10 @@ pub(crate) const MOST_ORPHANS: usize = 32;
 /// # Safety
 /// The interpreter is alive and stays so meanwhile; `states` are states of it, and nobody uses them any more. The
 /// calling thread is not attached to the interpreter.
-pub(crate) unsafe fn clear_states(interpreter: *mut ffi::PyInterpreterState, states: Vec<*mut ffi::PyThreadState>) {
+pub(crate) unsafe fn clear_states(
+    interpreter: *mut ffi::PyInterpreterState,
+    states: Vec<*mut ffi::PyThreadState>,
+) {
     struct Handover(*mut ffi::PyInterpreterState, Vec<*mut ffi::PyThreadState>);
     // SAFETY: the pointers are handed to one thread, which is joined before this function returns.
     unsafe impl Send for Handover {}
@@ -213,7 +227,10 @@ pub(crate) unsafe fn clear_states(interpreter: *mut ffi::PyInterpreterState, sta
         }
     };
     // Where no thread can be had the states stay: memory, until the process ends.
-    if let Ok(thread) = std::thread::Builder::new().name("covet-clean".to_owned()).spawn(work) {
+    if let Ok(thread) = std::thread::Builder::new()
+        .name("covet-clean".to_owned())
+        .spawn(work)
+    {
         let _detached = Detached::new();
         let _ = thread.join();
     }

@@ -132,7 +132,11 @@ struct Output {
 
 impl Batch {
     /// An empty batch for a pool with `workers` workers.
-    pub(crate) fn new(function: Arc<Function>, workers: usize, chunk_size: Option<usize>) -> Arc<Self> {
+    pub(crate) fn new(
+        function: Arc<Function>,
+        workers: usize,
+        chunk_size: Option<usize>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             number: job::next_number(),
             function,
@@ -189,7 +193,9 @@ impl Batch {
         let wish = self.chunk_size.unwrap_or_else(|| {
             let affordable = match self.function.cost() {
                 None => 1,
-                Some(cost) => (TARGET.as_nanos() / cost.as_nanos().max(1)).clamp(1, 1 << 16) as usize,
+                Some(cost) => {
+                    (TARGET.as_nanos() / cost.as_nanos().max(1)).clamp(1, 1 << 16) as usize
+                }
             };
             affordable.min(input.left.div_ceil(2 * self.workers))
         });
@@ -203,7 +209,12 @@ impl Batch {
             input.blocks.pop_front();
             input.taken = 0;
         }
-        Some(Taken { block, start, count, first })
+        Some(Taken {
+            block,
+            start,
+            count,
+            first,
+        })
     }
 
     /// Takes the chunk that begins with item `first`; waits for it until the deadline. `None` when that has passed.
@@ -223,13 +234,19 @@ impl Batch {
             }
             output.waiting = true;
             output = match deadline {
-                None => self.ready.wait(output).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .ready
+                    .wait(output)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return Ok(None);
                     }
-                    self.ready.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.ready
+                        .wait_timeout(output, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         }
@@ -283,7 +300,15 @@ impl Job for Batch {
     }
 
     fn run(&self, here: &mut Entered<'_>) -> Turn {
-        let Some(Taken { block, start, count, first }) = self.take() else { return Turn::Done };
+        let Some(Taken {
+            block,
+            start,
+            count,
+            first,
+        }) = self.take()
+        else {
+            return Turn::Done;
+        };
         let mut results = Block::default();
         let mut buffer = Vec::new();
         here.begin(self.number);
@@ -329,6 +354,9 @@ impl Job for Batch {
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").field("number", &self.number).field("left", &self.input().left).finish_non_exhaustive()
+        f.debug_struct("Batch")
+            .field("number", &self.number)
+            .field("left", &self.input().left)
+            .finish_non_exhaustive()
     }
 }

@@ -35,7 +35,13 @@ impl<'p> Entered<'p> {
     pub(crate) fn new(slot: Arc<Slot>, idle: &'p EventCount) -> Self {
         let current = ffi::current();
         if ffi::current_interpreter() == slot.interpreter() {
-            return Self { slot, idle, before: current, switched: false, not_send: PhantomData };
+            return Self {
+                slot,
+                idle,
+                before: current,
+                switched: false,
+                not_send: PhantomData,
+            };
         }
         // SAFETY: the slot is taken, so its interpreter is alive; `current`, if any, is attached and is detached
         // before the thread's own state for the interpreter is attached.
@@ -46,7 +52,13 @@ impl<'p> Entered<'p> {
             let state = slot.state_for_this_thread();
             ffi::PyEval_RestoreThread(state);
         }
-        Self { slot, idle, before: current, switched: true, not_send: PhantomData }
+        Self {
+            slot,
+            idle,
+            before: current,
+            switched: true,
+            not_send: PhantomData,
+        }
     }
 
     fn local(&mut self) -> Result<&mut Local, Raised> {
@@ -58,12 +70,43 @@ impl<'p> Entered<'p> {
     ///
     /// # Errors
     /// What the call raised, or what sending its result raised. Never fails otherwise.
+    #[inline]
     pub fn call(&mut self, function: &Function, buffer: &mut Vec<u8>) -> Result<(), PythonError> {
+        self.call_noting(function, buffer, || ())
+    }
+
+    /// As [`Entered::call`], and the function remembers how long it took.
+    ///
+    /// # Errors
+    /// As [`Entered::call`].
+    #[inline]
+    pub fn call_timed(
+        &mut self,
+        function: &Function,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), PythonError> {
+        // The clock starts when the function is there: its first import is no part of what a call costs.
+        let mut began = None;
+        let outcome = self.call_noting(function, buffer, || began = Some(Instant::now()));
+        if let Some(began) = began {
+            function.took(began.elapsed());
+        }
+        outcome
+    }
+
+    #[inline]
+    fn call_noting(
+        &mut self,
+        function: &Function,
+        buffer: &mut Vec<u8>,
+        begins: impl FnOnce(),
+    ) -> Result<(), PythonError> {
         match self.local() {
             Ok(Local { support, functions }) => {
                 // SAFETY: attached to the interpreter that `support` and the object belong to.
                 let outcome = unsafe {
                     functions.get(function, support).and_then(|object| {
+                        begins();
                         let result = support.call(object, buffer)?;
                         buffer.clear();
                         support.encode(result.as_ptr(), buffer)
@@ -74,17 +117,6 @@ impl<'p> Entered<'p> {
             }
             Err(Raised) => unreachable!("a slot that can be entered has its local part"),
         }
-    }
-
-    /// As [`Entered::call`], and remembers how long it took.
-    ///
-    /// # Errors
-    /// As [`Entered::call`].
-    pub fn call_timed(&mut self, function: &Function, buffer: &mut Vec<u8>) -> Result<(), PythonError> {
-        let start = Instant::now();
-        let outcome = self.call(function, buffer);
-        function.took(start.elapsed());
-        outcome
     }
 
     /// Runs source text in a namespace of its own and returns what it leaves in the variable `result` (`None` if
@@ -144,7 +176,11 @@ impl Drop for Entered<'_> {
 ///
 /// From 3.14 on CPython knows the real limit of each thread's stack and raises `RecursionError` before it; earlier
 /// ones count calls, and the count they allow needs about this much.
-pub(crate) const STACK_NEEDED: usize = if ffi::VERSION.1 >= 14 { 256 << 10 } else { 4 << 20 };
+pub(crate) const STACK_NEEDED: usize = if ffi::VERSION.1 >= 14 {
+    256 << 10
+} else {
+    4 << 20
+};
 
 /// Whether the calling thread has [`STACK_NEEDED`] left.
 #[inline]

@@ -63,7 +63,10 @@ pub(crate) struct Encoder<'b> {
 
 impl<'b> Encoder<'b> {
     pub(crate) fn new(out: &'b mut Vec<u8>) -> Self {
-        Self { out, seen: Seen::default() }
+        Self {
+            out,
+            seen: Seen::default(),
+        }
     }
 
     /// Writes one value. `shared` says that it may be met again in this message although nothing but the
@@ -72,12 +75,21 @@ impl<'b> Encoder<'b> {
     /// # Safety
     /// A thread state is attached; `value` is alive.
     #[inline]
-    pub(crate) unsafe fn write(&mut self, value: *mut ffi::PyObject, shared: bool) -> Result<(), Refused> {
+    pub(crate) unsafe fn write(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+    ) -> Result<(), Refused> {
         // SAFETY: as promised by the caller.
         unsafe { self.write_at(value, shared, 0) }
     }
 
-    unsafe fn write_at(&mut self, value: *mut ffi::PyObject, shared: bool, depth: usize) -> Result<(), Refused> {
+    unsafe fn write_at(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+        depth: usize,
+    ) -> Result<(), Refused> {
         // SAFETY: `value` is alive and a thread state attached; each branch reads the type it just checked. No
         // Python code runs in here, so nothing that is read can change meanwhile (free-threaded builds, where
         // another thread could change it, iterate over private copies).
@@ -99,17 +111,25 @@ impl<'b> Encoder<'b> {
                 self.out.extend_from_slice(units);
             } else if kind == &raw mut ffi::PyFloat_Type {
                 self.out.push(tag::FLOAT);
-                self.out.extend_from_slice(&ffi::PyFloat_AS_DOUBLE(value).to_ne_bytes());
+                self.out
+                    .extend_from_slice(&ffi::PyFloat_AS_DOUBLE(value).to_ne_bytes());
             } else if value == ffi::Py_None() {
                 self.out.push(tag::NONE);
             } else if kind == &raw mut ffi::PyBool_Type {
-                self.out.push(if value == ffi::Py_True() { tag::TRUE } else { tag::FALSE });
+                self.out.push(if value == ffi::Py_True() {
+                    tag::TRUE
+                } else {
+                    tag::FALSE
+                });
             } else if kind == &raw mut ffi::PyBytes_Type {
                 let size = ffi::PyBytes_Size(value) as usize;
                 let length = length(size)?;
                 self.out.push(tag::BYTES);
                 self.out.extend_from_slice(&length);
-                self.out.extend_from_slice(std::slice::from_raw_parts(ffi::PyBytes_AS_STRING(value).cast(), size));
+                self.out.extend_from_slice(std::slice::from_raw_parts(
+                    ffi::PyBytes_AS_STRING(value).cast(),
+                    size,
+                ));
             } else {
                 return self.write_container(value, shared, depth);
             }
@@ -117,7 +137,12 @@ impl<'b> Encoder<'b> {
         Ok(())
     }
 
-    unsafe fn write_container(&mut self, value: *mut ffi::PyObject, shared: bool, depth: usize) -> Result<(), Refused> {
+    unsafe fn write_container(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+        depth: usize,
+    ) -> Result<(), Refused> {
         // SAFETY: as in `write_at`; items are borrowed from containers that are alive and do not change.
         unsafe {
             let kind = ffi::Py_TYPE(value);
@@ -176,11 +201,17 @@ impl<'b> Encoder<'b> {
         Ok(())
     }
 
-    unsafe fn write_items(&mut self, dict: *mut ffi::PyObject, depth: usize) -> Result<(), Refused> {
+    unsafe fn write_items(
+        &mut self,
+        dict: *mut ffi::PyObject,
+        depth: usize,
+    ) -> Result<(), Refused> {
         // SAFETY: `dict` is a dict that does not change while it is read.
         unsafe {
-            self.out.extend_from_slice(&length(ffi::PyDict_Size(dict) as usize)?);
-            let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
+            self.out
+                .extend_from_slice(&length(ffi::PyDict_Size(dict) as usize)?);
+            let (mut position, mut key, mut value) =
+                (0, std::ptr::null_mut(), std::ptr::null_mut());
             while ffi::PyDict_Next(dict, &mut position, &mut key, &mut value) != 0 {
                 self.write_at(key, false, depth + 1)?;
                 self.write_at(value, false, depth + 1)?;
@@ -192,7 +223,9 @@ impl<'b> Encoder<'b> {
 
 #[inline]
 fn length(size: usize) -> Result<[u8; 4], Refused> {
-    u32::try_from(size).map(u32::to_ne_bytes).map_err(|_| Refused::Unsupported)
+    u32::try_from(size)
+        .map(u32::to_ne_bytes)
+        .map_err(|_| Refused::Unsupported)
 }
 
 /// The containers written so far that may be met again: a list while it is short, a map after that.
@@ -208,7 +241,10 @@ impl Seen {
     /// The number of a container met before; otherwise it gets the next one.
     fn number_of(&mut self, container: *mut ffi::PyObject) -> Option<u32> {
         let known = if self.few.len() <= Self::FEW {
-            self.few.iter().position(|&seen| seen == container).map(|i| i as u32)
+            self.few
+                .iter()
+                .position(|&seen| seen == container)
+                .map(|i| i as u32)
         } else {
             self.many.get(&container).copied()
         };
@@ -216,7 +252,12 @@ impl Seen {
             self.few.push(container);
             match self.few.len() {
                 n if n == Self::FEW + 1 => {
-                    self.many = self.few.iter().enumerate().map(|(i, &c)| (c, i as u32)).collect();
+                    self.many = self
+                        .few
+                        .iter()
+                        .enumerate()
+                        .map(|(i, &c)| (c, i as u32))
+                        .collect();
                 }
                 n if n > Self::FEW => {
                     self.many.insert(container, (n - 1) as u32);
@@ -281,7 +322,10 @@ impl From<Malformed> for Raised {
     fn from(_: Malformed) -> Self {
         // SAFETY: a message becomes objects only while attached; the text is a static C string.
         unsafe {
-            ffi::PyErr_SetString(ffi::PyExc_SystemError, c"a message between interpreters is malformed".as_ptr());
+            ffi::PyErr_SetString(
+                ffi::PyExc_SystemError,
+                c"a message between interpreters is malformed".as_ptr(),
+            );
         }
         Raised
     }
@@ -296,7 +340,10 @@ pub(crate) struct Decoder<'b> {
 
 impl<'b> Decoder<'b> {
     pub(crate) fn new(bytes: &'b [u8]) -> Self {
-        Self { reader: Reader::new(bytes), seen: Vec::new() }
+        Self {
+            reader: Reader::new(bytes),
+            seen: Vec::new(),
+        }
     }
 
     /// Reads one value.
@@ -383,10 +430,18 @@ unsafe fn string(width: u8, units: &[u8]) -> Result<Object, Raised> {
         // CPython reads code units at their own alignment; a message does not pad.
         return match width {
             2 => {
-                let copy: Vec<u16> =
-                    units.chunks_exact(2).map(|unit| u16::from_ne_bytes([unit[0], unit[1]])).collect();
+                let copy: Vec<u16> = units
+                    .chunks_exact(2)
+                    .map(|unit| u16::from_ne_bytes([unit[0], unit[1]]))
+                    .collect();
                 // SAFETY: attached; the copy is aligned and holds `count` units.
-                unsafe { Object::owned(ffi::PyUnicode_FromKindAndData(kind, copy.as_ptr().cast(), count)) }
+                unsafe {
+                    Object::owned(ffi::PyUnicode_FromKindAndData(
+                        kind,
+                        copy.as_ptr().cast(),
+                        count,
+                    ))
+                }
             }
             _ => {
                 let copy: Vec<u32> = units
@@ -394,10 +449,22 @@ unsafe fn string(width: u8, units: &[u8]) -> Result<Object, Raised> {
                     .map(|unit| u32::from_ne_bytes([unit[0], unit[1], unit[2], unit[3]]))
                     .collect();
                 // SAFETY: as above.
-                unsafe { Object::owned(ffi::PyUnicode_FromKindAndData(kind, copy.as_ptr().cast(), count)) }
+                unsafe {
+                    Object::owned(ffi::PyUnicode_FromKindAndData(
+                        kind,
+                        copy.as_ptr().cast(),
+                        count,
+                    ))
+                }
             }
         };
     }
     // SAFETY: attached; `units` is aligned and holds `count` units.
-    unsafe { Object::owned(ffi::PyUnicode_FromKindAndData(kind, units.as_ptr().cast(), count)) }
+    unsafe {
+        Object::owned(ffi::PyUnicode_FromKindAndData(
+            kind,
+            units.as_ptr().cast(),
+            count,
+        ))
+    }
 }

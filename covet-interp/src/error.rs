@@ -28,7 +28,11 @@ impl fmt::Display for PythonError {
 impl PythonError {
     /// Appends the error to a message.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        for part in [self.kind.as_bytes(), self.message.as_bytes(), self.traceback.as_bytes()] {
+        for part in [
+            self.kind.as_bytes(),
+            self.message.as_bytes(),
+            self.traceback.as_bytes(),
+        ] {
             write_part(out, part);
         }
         match &self.pickled {
@@ -49,7 +53,12 @@ impl PythonError {
             Some((1, mut data)) => Some(read_part(&mut data).to_vec()),
             _ => None,
         };
-        Self { kind, message, traceback, pickled }
+        Self {
+            kind,
+            message,
+            traceback,
+            pickled,
+        }
     }
 }
 
@@ -59,7 +68,9 @@ fn write_part(out: &mut Vec<u8>, part: &[u8]) {
 }
 
 fn read_part<'b>(rest: &mut &'b [u8]) -> &'b [u8] {
-    let Some((size, after)) = rest.split_first_chunk() else { return &[] };
+    let Some((size, after)) = rest.split_first_chunk() else {
+        return &[];
+    };
     let size = (u64::from_ne_bytes(*size) as usize).min(after.len());
     let (part, after) = after.split_at(size);
     *rest = after;
@@ -100,7 +111,10 @@ impl fmt::Display for Error {
             Self::Thread(why) => write!(f, "the operating system refused a thread: {why}"),
             Self::Closed => f.write_str("the pool is shut down: it takes no more tasks"),
             Self::Broken(why) => {
-                write!(f, "the pool is broken, because a worker could not start: {why}; mend that and make a new pool")
+                write!(
+                    f,
+                    "the pool is broken, because a worker could not start: {why}; mend that and make a new pool"
+                )
             }
             Self::Cancelled => f.write_str("the task was cancelled before it ran"),
             Self::TimedOut(limit) => write!(f, "not done after {limit:?}"),

@@ -33,6 +33,9 @@ pub const MAIN_FIRST_MANDATORY: bool = !cfg!(Py_3_14);
 
 unsafe extern "C" {
     fn PyThread_get_thread_ident() -> c_ulong;
+
+    /// The contents of a cell (a new reference), or null without an exception when it is empty.
+    pub fn PyCell_Get(cell: *mut PyObject) -> *mut PyObject;
 }
 
 /// The identity that CPython gives the calling thread (`threading.get_ident()`).
@@ -92,7 +95,9 @@ pub fn status_text(status: &PyStatus) -> String {
         return "no reason given".to_owned();
     }
     // SAFETY: a non-null err_msg is a static C string.
-    unsafe { CStr::from_ptr(status.err_msg) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(status.err_msg) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Takes the raised exception (a strong reference), normalised, or null if there is none.

@@ -31,12 +31,19 @@ impl Function {
     fn new(body: Body) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: the number only has to be unique.
-        Arc::new(Self { number: NEXT.fetch_add(1, Ordering::Relaxed), body, cost: AtomicU64::new(0) })
+        Arc::new(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            body,
+            cost: AtomicU64::new(0),
+        })
     }
 
     /// The function that `from module import name` finds in every interpreter; `name` may be dotted.
     pub fn reference(module: &str, name: &str) -> Arc<Self> {
-        Self::new(Body::Reference { module: module.to_owned(), name: name.to_owned() })
+        Self::new(Body::Reference {
+            module: module.to_owned(),
+            name: name.to_owned(),
+        })
     }
 
     /// The function that these bytes (from `cloudpickle.dumps`) hold.
@@ -45,7 +52,10 @@ impl Function {
     pub fn value(pickled: &[u8]) -> Arc<Self> {
         type Known = Mutex<HashMap<Vec<u8>, Arc<Function>>>;
         static KNOWN: OnceLock<Known> = OnceLock::new();
-        let mut known = KNOWN.get_or_init(Known::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = KNOWN
+            .get_or_init(Known::default)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(function) = known.get(pickled) {
             return Arc::clone(function);
         }
@@ -75,16 +85,23 @@ impl Function {
     pub(crate) fn took(&self, time: Duration) {
         let new = (time.as_nanos() as u64).max(1);
         let old = self.cost.load(Ordering::Relaxed);
-        self.cost.store(if old == 0 { new } else { new.max(old - old / 4) }, Ordering::Relaxed);
+        self.cost.store(
+            if old == 0 {
+                new
+            } else {
+                new.max(old - old / 4)
+            },
+            Ordering::Relaxed,
+        );
     }
 
     fn resolve(&self, support: &Support) -> Result<Object, Raised> {
         // SAFETY: a `Support` is only used attached to its interpreter.
         unsafe {
             match &self.body {
-                Body::Reference { module, name } => {
-                    support.part(c"resolve")?.call(&[&Object::string(module)?, &Object::string(name)?])
-                }
+                Body::Reference { module, name } => support
+                    .part(c"resolve")?
+                    .call(&[&Object::string(module)?, &Object::string(name)?]),
                 Body::Value(pickled) => support.part(c"loads")?.call(&[&Object::bytes(pickled)?]),
             }
         }
@@ -104,8 +121,16 @@ pub(crate) struct Functions {
 impl Functions {
     /// The object of `function` in the attached interpreter.
     #[inline]
-    pub(crate) fn get(&mut self, function: &Function, support: &Support) -> Result<&Object, Raised> {
-        if self.latest.as_ref().is_none_or(|(number, _)| *number != function.number) {
+    pub(crate) fn get(
+        &mut self,
+        function: &Function,
+        support: &Support,
+    ) -> Result<&Object, Raised> {
+        if self
+            .latest
+            .as_ref()
+            .is_none_or(|(number, _)| *number != function.number)
+        {
             let object = self.find(function, support)?;
             self.latest = Some((function.number, object));
         }

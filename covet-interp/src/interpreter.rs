@@ -58,7 +58,10 @@ impl Interpreter {
         unsafe {
             let state = ffi::PyThreadState_New(ffi::PyInterpreterState_Main());
             ffi::PyEval_RestoreThread(state);
-            Self { state, owned: false }
+            Self {
+                state,
+                owned: false,
+            }
         }
     }
 

@@ -16,7 +16,10 @@ def admit_extensions(admit):
 
 
 def create_extension(name, path):
-    """Loads an extension module in the main interpreter, without running it if it has two phases."""
+    """Creates an extension module in the main interpreter, or finds it there.
+
+    Not by importing it: whoever asks may hold the import locks of half the program.
+    """
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
     module = sys.modules.get(name)
@@ -26,3 +29,11 @@ def create_extension(name, path):
     spec = ModuleSpec(name, ExtensionFileLoader(name, path), origin=path)
     spec.has_location = True
     return _imp.create_dynamic(spec)
+
+
+def execute_extension(module):
+    """Runs what `create_extension` created, unless it has run. Its own errors come again where it is wanted."""
+    try:
+        _imp.exec_dynamic(module)
+    except Exception:
+        pass

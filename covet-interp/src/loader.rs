@@ -31,6 +31,10 @@ enum Verdict {
     Unknown,
 }
 
+/// Modules that take another one, which may be refused, for granted: without it they fail in a way that their pure Python
+/// replacement is not ready for.
+const NEEDS: [(&str, &str); 1] = [("_zoneinfo", "_datetime")];
+
 /// A module file in one state.
 type Key = (String, Option<SystemTime>);
 
@@ -49,9 +53,13 @@ fn verdicts() -> &'static Mutex<HashMap<Key, Verdict>> {
 pub(crate) unsafe fn install() -> Result<(), Raised> {
     static mut ADMIT: ffi::PyMethodDef = ffi::PyMethodDef {
         ml_name: c"admit".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFast: admit },
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFast: admit,
+        },
         ml_flags: ffi::METH_FASTCALL,
-        ml_doc: c"admit(name, path): raises ImportError unless every interpreter may load the module.".as_ptr(),
+        ml_doc:
+            c"admit(name, path): raises ImportError unless every interpreter may load the module."
+                .as_ptr(),
     };
     // SAFETY: attached. CPython only reads the method definition, which lives as long as the process.
     unsafe {
@@ -115,20 +123,44 @@ unsafe extern "C" fn admit(
         Ok(Err(Raised)) => std::ptr::null_mut(),
         Err(_) => {
             // SAFETY: CPython called this attached.
-            unsafe { ffi::PyErr_SetString(ffi::PyExc_SystemError, c"the extension loader panicked".as_ptr()) };
+            unsafe {
+                ffi::PyErr_SetString(
+                    ffi::PyExc_SystemError,
+                    c"the extension loader panicked".as_ptr(),
+                )
+            };
             std::ptr::null_mut()
         }
     }
 }
 
 fn verdict(name: &str, path: &str) -> Verdict {
-    let changed = std::fs::metadata(path).and_then(|data| data.modified()).ok();
+    let changed = std::fs::metadata(path)
+        .and_then(|data| data.modified())
+        .ok();
     let key = (path.to_owned(), changed);
-    let known = verdicts().lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let known = verdicts()
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&key)
+        .cloned();
     known.unwrap_or_else(|| {
         // Not under the lock: the main interpreter may run Python code, which may come back here.
-        let found = ask_main(name, path);
-        verdicts().lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
+        let found = match NEEDS.iter().find(|(module, _)| *module == name) {
+            Some((_, needed))
+                if matches!(
+                    verdict(needed, &path.replace(name, needed)),
+                    Verdict::Refused(_)
+                ) =>
+            {
+                refuse(name, &format!("it needs {needed}, which is refused"))
+            }
+            _ => ask_main(name, path),
+        };
+        verdicts()
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, found.clone());
         found
     })
 }
@@ -140,18 +172,39 @@ fn ask_main(name: &str, path: &str) -> Verdict {
     unsafe {
         let _visit = Visit::main();
         let created = module().and_then(|loader| {
-            loader.attribute(c"create_extension")?.call(&[&Object::string(name)?, &Object::string(path)?])
+            loader
+                .attribute(c"create_extension")?
+                .call(&[&Object::string(name)?, &Object::string(path)?])
         });
         match created {
             Ok(extension) => {
                 let definition = ffi::PyModule_GetDef(extension.as_ptr());
+                // Some initialise static types of the process when they run (`_datetime` before 3.14).
+                if ffi::MAIN_FIRST_MANDATORY
+                    && !definition.is_null()
+                    && ffi::supports_own_gil(definition)
+                {
+                    let run = module().and_then(|loader| {
+                        loader.attribute(c"execute_extension")?.call(&[&extension])
+                    });
+                    if let Err(Raised) = run {
+                        ffi::PyErr_Clear();
+                    }
+                }
                 let verdict = if definition.is_null() {
                     ffi::PyErr_Clear();
-                    if ffi::MAIN_FIRST_MANDATORY { refuse(name, "it has no module definition") } else { Verdict::Unknown }
+                    if ffi::MAIN_FIRST_MANDATORY {
+                        refuse(name, "it has no module definition")
+                    } else {
+                        Verdict::Unknown
+                    }
                 } else if ffi::supports_own_gil(definition) {
                     Verdict::Fits
                 } else {
-                    refuse(name, "it keeps its state in one place for the whole process")
+                    refuse(
+                        name,
+                        "it keeps its state in one place for the whole process",
+                    )
                 };
                 std::mem::forget(extension);
                 verdict
@@ -161,7 +214,10 @@ fn ask_main(name: &str, path: &str) -> Verdict {
                 let text = error.and_then(|error| Object::owned(ffi::PyObject_Str(error.as_ptr())));
                 let text = text.map(|text| text.text()).unwrap_or_default();
                 ffi::PyErr_Clear();
-                refuse(name, &format!("the main interpreter cannot load it: {text}"))
+                refuse(
+                    name,
+                    &format!("the main interpreter cannot load it: {text}"),
+                )
             }
         }
     }

@@ -112,7 +112,12 @@ impl Object {
     /// A thread state is attached.
     pub unsafe fn string(text: &str) -> Result<Self, Raised> {
         // SAFETY: attached; pointer and length name the bytes of `text`; the result is a new reference.
-        unsafe { Self::owned(ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize)) }
+        unsafe {
+            Self::owned(ffi::PyUnicode_FromStringAndSize(
+                text.as_ptr().cast(),
+                text.len() as isize,
+            ))
+        }
     }
 
     /// A `bytes` with a copy of `data`.
@@ -124,7 +129,12 @@ impl Object {
     /// A thread state is attached.
     pub unsafe fn bytes(data: &[u8]) -> Result<Self, Raised> {
         // SAFETY: attached; pointer and length name `data`; the result is a new reference.
-        unsafe { Self::owned(ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), data.len() as isize)) }
+        unsafe {
+            Self::owned(ffi::PyBytes_FromStringAndSize(
+                data.as_ptr().cast(),
+                data.len() as isize,
+            ))
+        }
     }
 
     /// The contents of a `bytes`, or `None` for another type.
@@ -154,10 +164,15 @@ impl Object {
                 return String::from_utf8_lossy(bytes).into_owned();
             }
             ffi::PyErr_Clear();
-            let replaced =
-                Self::owned(ffi::PyUnicode_AsEncodedString(self.as_ptr(), c"utf-8".as_ptr(), c"replace".as_ptr()));
+            let replaced = Self::owned(ffi::PyUnicode_AsEncodedString(
+                self.as_ptr(),
+                c"utf-8".as_ptr(),
+                c"replace".as_ptr(),
+            ));
             match &replaced {
-                Ok(bytes) => String::from_utf8_lossy(bytes.as_bytes().unwrap_or_default()).into_owned(),
+                Ok(bytes) => {
+                    String::from_utf8_lossy(bytes.as_bytes().unwrap_or_default()).into_owned()
+                }
                 Err(Raised) => {
                     ffi::PyErr_Clear();
                     String::new()
@@ -179,10 +194,19 @@ impl Object {
         unsafe {
             let module = Self::owned(ffi::PyModule_New(name.as_ptr()))?;
             let globals = ffi::PyModule_GetDict(module.as_ptr());
-            if ffi::PyDict_SetItemString(globals, c"__builtins__".as_ptr(), ffi::PyEval_GetBuiltins()) < 0 {
+            if ffi::PyDict_SetItemString(
+                globals,
+                c"__builtins__".as_ptr(),
+                ffi::PyEval_GetBuiltins(),
+            ) < 0
+            {
                 return Err(Raised);
             }
-            let code = Self::owned(ffi::Py_CompileString(source.as_ptr(), name.as_ptr(), ffi::Py_file_input))?;
+            let code = Self::owned(ffi::Py_CompileString(
+                source.as_ptr(),
+                name.as_ptr(),
+                ffi::Py_file_input,
+            ))?;
             Self::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, globals))?;
             Ok(module)
         }
@@ -201,7 +225,12 @@ impl Drop for Object {
 pub(crate) fn c_string(text: &str) -> Result<CString, Raised> {
     CString::new(text).map_err(|_| {
         // SAFETY: only called while attached; the message is a static C string.
-        unsafe { ffi::PyErr_SetString(ffi::PyExc_ValueError, c"source text must not contain NUL".as_ptr()) };
+        unsafe {
+            ffi::PyErr_SetString(
+                ffi::PyExc_ValueError,
+                c"source text must not contain NUL".as_ptr(),
+            )
+        };
         Raised
     })
 }

@@ -90,9 +90,9 @@ impl Builder {
     /// [`Error::Strategy`] when the strategy asked for cannot work here; [`Error::Thread`] when no thread can be had.
     pub fn build(self, runtime: &Runtime) -> Result<Pool, Error> {
         let decision = runtime.facts().decide(self.strategy)?;
-        let workers = self
-            .workers
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get));
+        let workers = self.workers.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+        });
         let (ring, intake) = mpmc::bounded(self.queue_size.unwrap_or(QUEUE_SIZE));
         let shared = Arc::new(Shared {
             number: job::next_number(),
@@ -178,11 +178,13 @@ impl Pool {
         }
         let slot = {
             let _detached = Detached::new();
-            self.shared.idle.wait_until(None, || match self.shared.take_any_slot() {
-                Some(slot) => Some(Ok(slot)),
-                None if self.shared.ring.is_closed() => Some(Err(self.shared.refusal())),
-                None => None,
-            })
+            self.shared
+                .idle
+                .wait_until(None, || match self.shared.take_any_slot() {
+                    Some(slot) => Some(Ok(slot)),
+                    None if self.shared.ring.is_closed() => Some(Err(self.shared.refusal())),
+                    None => None,
+                })
         };
         match slot {
             Some(Ok(slot)) => Ok(Entered::new(slot, &self.shared.idle)),
@@ -209,7 +211,9 @@ impl Pool {
     pub fn call(&self, function: &Function, arguments: &[Value]) -> Result<Value, Error> {
         let mut message = Vec::new();
         write_arguments(arguments, &mut message)?;
-        self.enter()?.call(function, &mut message).map_err(Error::Python)?;
+        self.enter()?
+            .call(function, &mut message)
+            .map_err(Error::Python)?;
         Ok(Value::read(&message))
     }
 
@@ -270,7 +274,8 @@ impl Pool {
 
     /// Runs one chunk of a batch on this thread, if an interpreter is idle. Returns whether it did.
     pub fn help_batch(&self, batch: &Batch) -> bool {
-        self.try_enter().is_some_and(|mut here| batch.run_as_guest(&mut here) == Turn::Again)
+        self.try_enter()
+            .is_some_and(|mut here| batch.run_as_guest(&mut here) == Turn::Again)
     }
 
     /// Raises `KeyboardInterrupt` in what runs under this number (of a task or a batch), as soon as its interpreter's GIL can
@@ -318,7 +323,9 @@ impl Drop for Pool {
 
 fn write_arguments(arguments: &[Value], message: &mut Vec<u8>) -> Result<(), Error> {
     Value::write_call(arguments, message).ok_or_else(|| {
-        Error::Runtime("expected arguments of plain types, found a pickle or more than 4 GiB".to_owned())
+        Error::Runtime(
+            "expected arguments of plain types, found a pickle or more than 4 GiB".to_owned(),
+        )
     })
 }
 
@@ -378,7 +385,11 @@ impl Shared {
     }
 
     fn take_any_slot(&self) -> Option<Arc<Slot>> {
-        self.seats.iter().filter_map(OnceLock::get).find(|slot| slot.try_take()).cloned()
+        self.seats
+            .iter()
+            .filter_map(OnceLock::get)
+            .find(|slot| slot.try_take())
+            .cloned()
     }
 
     /// A free slot for a worker, its own first; waits for one. `None` when the pool broke down.
@@ -388,7 +399,11 @@ impl Shared {
                 if self.failure.get().is_some() {
                     return Some(None);
                 }
-                if own.try_take() { Some(Some(Arc::clone(own))) } else { self.take_any_slot().map(Some) }
+                if own.try_take() {
+                    Some(Some(Arc::clone(own)))
+                } else {
+                    self.take_any_slot().map(Some)
+                }
             })
             .flatten()
     }
@@ -421,10 +436,12 @@ impl Shared {
             None => self.ring.push(job).map_err(|_| self.refusal()),
             Some(deadline) => {
                 let limit = deadline.saturating_duration_since(Instant::now());
-                self.ring.push_timeout(job, limit).map_err(|error| match error {
-                    PushTimeoutError::Timeout(_) => Error::TimedOut(limit),
-                    PushTimeoutError::Closed(_) => self.refusal(),
-                })
+                self.ring
+                    .push_timeout(job, limit)
+                    .map_err(|error| match error {
+                        PushTimeoutError::Timeout(_) => Error::TimedOut(limit),
+                        PushTimeoutError::Closed(_) => self.refusal(),
+                    })
             }
         }
     }
@@ -463,9 +480,13 @@ impl Shared {
 
     fn interrupt(self: &Arc<Self>, job: Option<u64>) {
         for seat in self.seats.iter() {
-            let Some(slot) = seat.get().cloned() else { continue };
+            let Some(slot) = seat.get().cloned() else {
+                continue;
+            };
             // It waits for the GIL of the interpreter, which a C function may keep for long: nobody waits with it.
-            let _ = std::thread::Builder::new().name("covet-interrupt".to_owned()).spawn(move || slot.interrupt(job));
+            let _ = std::thread::Builder::new()
+                .name("covet-interrupt".to_owned())
+                .spawn(move || slot.interrupt(job));
         }
     }
 
@@ -490,13 +511,19 @@ impl Shared {
         let mut live = self.live();
         while *live > 0 {
             live = match deadline {
-                None => self.ended.wait(live).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .ended
+                    .wait(live)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         break;
                     }
-                    self.ended.wait_timeout(live, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.ended
+                        .wait_timeout(live, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         }

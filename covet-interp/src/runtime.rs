@@ -31,10 +31,14 @@ impl Runtime {
     pub fn embed() -> Result<Self, Error> {
         // SAFETY: may be called at any time.
         if unsafe { ffi::Py_IsInitialized() } != 0 {
-            return Err(Error::Runtime("Python is running in this process already: use Runtime::join".to_owned()));
+            return Err(Error::Runtime(
+                "Python is running in this process already: use Runtime::join".to_owned(),
+            ));
         }
         if STARTED.swap(true, Ordering::Relaxed) {
-            return Err(Error::Runtime("Python ran in this process before: it cannot be started again".to_owned()));
+            return Err(Error::Runtime(
+                "Python ran in this process before: it cannot be started again".to_owned(),
+            ));
         }
         let mut config = MaybeUninit::<ffi::PyConfig>::uninit();
         // SAFETY: the configuration is initialised before it is used, and cleared once; Python is not running. After
@@ -47,9 +51,14 @@ impl Runtime {
             let status = ffi::Py_InitializeFromConfig(config);
             ffi::PyConfig_Clear(config);
             if ffi::PyStatus_Exception(status) != 0 {
-                return Err(Error::Runtime(format!("Python did not start: {}", ffi::status_text(&status))));
+                return Err(Error::Runtime(format!(
+                    "Python did not start: {}",
+                    ffi::status_text(&status)
+                )));
             }
-            Ok(Self { embedded: Some(ffi::PyEval_SaveThread()) })
+            Ok(Self {
+                embedded: Some(ffi::PyEval_SaveThread()),
+            })
         }
     }
 
@@ -63,7 +72,9 @@ impl Runtime {
     pub fn join() -> Result<Self, Error> {
         // SAFETY: may be called at any time.
         if unsafe { ffi::Py_IsInitialized() } == 0 {
-            return Err(Error::Runtime("no Python is running in this process: use Runtime::embed".to_owned()));
+            return Err(Error::Runtime(
+                "no Python is running in this process: use Runtime::embed".to_owned(),
+            ));
         }
         Ok(Self { embedded: None })
     }

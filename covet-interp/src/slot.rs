@@ -74,7 +74,11 @@ unsafe impl Sync for Slot {}
 
 impl Slot {
     /// A slot that the calling thread has taken, for an interpreter that it is attached to.
-    pub(crate) fn taken(pool: u64, interpreter: *mut ffi::PyInterpreterState, local: Local) -> Arc<Self> {
+    pub(crate) fn taken(
+        pool: u64,
+        interpreter: *mut ffi::PyInterpreterState,
+        local: Local,
+    ) -> Arc<Self> {
         Arc::new(Self {
             pool,
             interpreter,
@@ -92,7 +96,10 @@ impl Slot {
     pub(crate) fn try_take(&self) -> bool {
         // Acquire pairs with the release of whoever had it before, and with the maker's.
         self.flag.load(Ordering::Relaxed) == FREE
-            && self.flag.compare_exchange(FREE, LENT, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            && self
+                .flag
+                .compare_exchange(FREE, LENT, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Gives the slot back. The caller has taken it, and is no longer attached to its interpreter.
@@ -139,26 +146,43 @@ impl Slot {
             if self.is_main {
                 // SAFETY: the slot is taken, so Python runs.
                 let state = unsafe { attach::main_state() };
-                kept.push(Kept { slot: Arc::clone(self), state, lent: false });
+                kept.push(Kept {
+                    slot: Arc::clone(self),
+                    state,
+                    lent: false,
+                });
                 return state;
             }
             // SAFETY: the slot is taken, so the interpreter is alive.
             let state = unsafe { ffi::PyThreadState_New(self.interpreter) };
             let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
             states.lent.push(state);
-            let orphans =
-                if states.orphans.len() > MOST_ORPHANS { std::mem::take(&mut states.orphans) } else { Vec::new() };
+            let orphans = if states.orphans.len() > MOST_ORPHANS {
+                std::mem::take(&mut states.orphans)
+            } else {
+                Vec::new()
+            };
             drop(states);
             // SAFETY: the slot is taken, so the interpreter is alive, and the threads of orphans have ended.
             unsafe { clear_states(self.interpreter, orphans) };
-            kept.push(Kept { slot: Arc::clone(self), state, lent: true });
+            kept.push(Kept {
+                slot: Arc::clone(self),
+                state,
+                lent: true,
+            });
             state
         })
     }
 
     /// Makes this thread use `state`, which it owns, when it takes the slot.
     pub(crate) fn keep_own_state(self: &Arc<Self>, state: *mut ffi::PyThreadState) {
-        KEPT.with_borrow_mut(|kept| kept.push(Kept { slot: Arc::clone(self), state, lent: false }));
+        KEPT.with_borrow_mut(|kept| {
+            kept.push(Kept {
+                slot: Arc::clone(self),
+                state,
+                lent: false,
+            })
+        });
     }
 
     /// Drops what is kept beside the interpreter and clears every thread state that was lent.
@@ -169,16 +193,24 @@ impl Slot {
         // SAFETY: ended, so nobody else can take the slot: the caller is alone with it, and attached.
         drop(unsafe { self.local() }.take());
         KEPT.with_borrow_mut(|kept| kept.retain(|known| !Arc::ptr_eq(&known.slot, self)));
-        let states = std::mem::take(&mut *self.states.lock().unwrap_or_else(PoisonError::into_inner));
+        let states =
+            std::mem::take(&mut *self.states.lock().unwrap_or_else(PoisonError::into_inner));
         let _detached = Detached::new();
         // SAFETY: the interpreter is alive until its owner, the caller, ends it; no thread is attached to any of
         // these states, since each of them needs the slot for that.
-        unsafe { clear_states(self.interpreter, states.lent.into_iter().chain(states.orphans).collect()) };
+        unsafe {
+            clear_states(
+                self.interpreter,
+                states.lent.into_iter().chain(states.orphans).collect(),
+            )
+        };
     }
 
     /// Says that the caller, who has taken the slot, runs `job` (a number other than 0) in it.
     pub(crate) fn begin(&self, job: u64) {
-        self.running.thread.store(u64::from(ffi::thread_ident()), Ordering::Relaxed);
+        self.running
+            .thread
+            .store(u64::from(ffi::thread_ident()), Ordering::Relaxed);
         // SeqCst: this store and the load in `finish` against the increment and load in `interrupt`.
         self.running.job.store(job, Ordering::SeqCst);
     }
@@ -260,7 +292,9 @@ thread_local! {
 pub(crate) fn take_known(pool: u64) -> Option<Arc<Slot>> {
     KEPT.try_with(|kept| {
         let mut kept = kept.try_borrow_mut().ok()?;
-        let i = kept.iter().position(|known| known.slot.pool == pool && known.slot.try_take())?;
+        let i = kept
+            .iter()
+            .position(|known| known.slot.pool == pool && known.slot.try_take())?;
         kept.swap(0, i);
         Some(Arc::clone(&kept[0].slot))
     })

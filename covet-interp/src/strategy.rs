@@ -110,21 +110,32 @@ impl Facts {
                 Strategy::Subinterpreters if !self.own_gil => {
                     Some("has one GIL for all interpreters; use 3.12 or later, or \"main-only\"")
                 }
-                Strategy::FreeThreading if !self.free_threaded_build => {
-                    Some("is not a free-threaded build; use one (python3.14t), or \"subinterpreters\"")
-                }
-                Strategy::FreeThreading if self.gil_enabled => {
-                    Some("has its GIL switched on, by PYTHON_GIL or by an extension module that needs it")
-                }
+                Strategy::FreeThreading if !self.free_threaded_build => Some(
+                    "is not a free-threaded build; use one (python3.14t), or \"subinterpreters\"",
+                ),
+                Strategy::FreeThreading if self.gil_enabled => Some(
+                    "has its GIL switched on, by PYTHON_GIL or by an extension module that needs it",
+                ),
                 _ => None,
             };
             return match obstacle {
-                Some(why) => Err(Error::Strategy(format!("the strategy {strategy} cannot work: this {python} {why}"))),
-                None => Ok(Decision { strategy, reason: "asked for".to_owned() }),
+                Some(why) => Err(Error::Strategy(format!(
+                    "the strategy {strategy} cannot work: this {python} {why}"
+                ))),
+                None => Ok(Decision {
+                    strategy,
+                    reason: "asked for".to_owned(),
+                }),
             };
         }
-        let (strategy, why) = if self.free_threaded_build && !self.gil_enabled && self.version >= (3, 14) {
-            (Strategy::FreeThreading, "is a free-threaded build with its GIL off: threads run on every core")
+        let (strategy, why) = if self.free_threaded_build
+            && !self.gil_enabled
+            && self.version >= (3, 14)
+        {
+            (
+                Strategy::FreeThreading,
+                "is a free-threaded build with its GIL off: threads run on every core",
+            )
         } else if self.free_threaded_build && self.own_gil {
             let why = if self.gil_enabled {
                 "is a free-threaded build whose GIL was switched on: interpreters with a GIL each run on every core"
@@ -133,11 +144,20 @@ impl Facts {
             };
             (Strategy::Subinterpreters, why)
         } else if self.own_gil {
-            (Strategy::Subinterpreters, "gives every interpreter a GIL of its own")
+            (
+                Strategy::Subinterpreters,
+                "gives every interpreter a GIL of its own",
+            )
         } else {
-            (Strategy::MainOnly, "has one GIL for all interpreters: use 3.12 or later for more than one core")
+            (
+                Strategy::MainOnly,
+                "has one GIL for all interpreters: use 3.12 or later for more than one core",
+            )
         };
-        Ok(Decision { strategy, reason: format!("{python} {why}") })
+        Ok(Decision {
+            strategy,
+            reason: format!("{python} {why}"),
+        })
     }
 }
 
@@ -146,7 +166,12 @@ mod tests {
     use super::*;
 
     fn facts(minor: u8, free_threaded_build: bool, gil_enabled: bool) -> Facts {
-        Facts { version: (3, minor), own_gil: minor >= 12, free_threaded_build, gil_enabled }
+        Facts {
+            version: (3, minor),
+            own_gil: minor >= 12,
+            free_threaded_build,
+            gil_enabled,
+        }
     }
 
     #[test]
@@ -161,25 +186,57 @@ mod tests {
         ] {
             let decision = facts.decide(None).unwrap();
             assert_eq!(decision.strategy, expected, "{facts:?}");
-            assert!(decision.reason.starts_with("Python 3."), "{}", decision.reason);
+            assert!(
+                decision.reason.starts_with("Python 3."),
+                "{}",
+                decision.reason
+            );
         }
     }
 
     #[test]
     fn a_wish_that_cannot_work_is_refused_with_the_reason() {
         let refusal = |facts: Facts, wish| facts.decide(Some(wish)).unwrap_err().to_string();
-        assert!(refusal(facts(11, false, true), Strategy::Subinterpreters).contains("one GIL for all interpreters"));
-        assert!(refusal(facts(13, false, true), Strategy::FreeThreading).contains("not a free-threaded build"));
+        assert!(
+            refusal(facts(11, false, true), Strategy::Subinterpreters)
+                .contains("one GIL for all interpreters")
+        );
+        assert!(
+            refusal(facts(13, false, true), Strategy::FreeThreading)
+                .contains("not a free-threaded build")
+        );
         assert!(refusal(facts(14, true, true), Strategy::FreeThreading).contains("switched on"));
-        assert_eq!(facts(13, true, false).decide(Some(Strategy::FreeThreading)).unwrap().reason, "asked for");
-        assert_eq!(facts(14, false, true).decide(Some(Strategy::MainOnly)).unwrap().strategy, Strategy::MainOnly);
+        assert_eq!(
+            facts(13, true, false)
+                .decide(Some(Strategy::FreeThreading))
+                .unwrap()
+                .reason,
+            "asked for"
+        );
+        assert_eq!(
+            facts(14, false, true)
+                .decide(Some(Strategy::MainOnly))
+                .unwrap()
+                .strategy,
+            Strategy::MainOnly
+        );
     }
 
     #[test]
     fn names_round_trip() {
-        for strategy in [Strategy::MainOnly, Strategy::Subinterpreters, Strategy::FreeThreading] {
+        for strategy in [
+            Strategy::MainOnly,
+            Strategy::Subinterpreters,
+            Strategy::FreeThreading,
+        ] {
             assert_eq!(strategy.name().parse(), Ok(strategy));
         }
-        assert!("threads".parse::<Strategy>().unwrap_err().to_string().contains("found \"threads\""));
+        assert!(
+            "threads"
+                .parse::<Strategy>()
+                .unwrap_err()
+                .to_string()
+                .contains("found \"threads\"")
+        );
     }
 }

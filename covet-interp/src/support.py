@@ -96,7 +96,18 @@ def resolve(module, name):
     found = importlib.import_module(module)
     for part in name.split("."):
         found = getattr(found, part)
-    return found
+    return _framed(found) if module == "builtins" and name in _NEED_A_FRAME else found
+
+
+# Functions that look at the frame of their caller. A task is called from C, where there is none.
+_NEED_A_FRAME = {"eval", "exec", "globals", "locals", "vars", "dir", "__import__"}
+
+
+def _framed(function):
+    """The function with a frame around it, whose globals are a namespace of their own."""
+    namespace = {"__name__": "__main__", "__builtins__": __builtins__, "function": function}
+    exec("def call(*args, **kwargs): return function(*args, **kwargs)", namespace)
+    return namespace.pop("call")
 
 
 def describe(error):

@@ -22,7 +22,9 @@ pub fn write_failure(error: &PythonError, out: &mut Vec<u8>) {
 
 /// The error that stands in the place of a message, if one does.
 pub(crate) fn read_failure(message: &[u8]) -> Option<&[u8]> {
-    message.split_first().and_then(|(&kind, error)| (kind == FAILED).then_some(error))
+    message
+        .split_first()
+        .and_then(|(&kind, error)| (kind == FAILED).then_some(error))
 }
 
 /// The Python half of this crate in one interpreter, with the functions that are needed at hand.
@@ -91,7 +93,11 @@ impl Support {
     ///
     /// # Safety
     /// Attached to this interpreter; `value` is alive.
-    pub unsafe fn encode(&self, value: *mut ffi::PyObject, out: &mut Vec<u8>) -> Result<(), Raised> {
+    pub unsafe fn encode(
+        &self,
+        value: *mut ffi::PyObject,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Raised> {
         let start = out.len();
         out.push(DIRECT);
         // SAFETY: attached and alive, as promised.
@@ -143,8 +149,13 @@ impl Support {
     ) -> Result<(), Refused> {
         // SAFETY: alive and attached, as promised by the caller.
         unsafe {
-            let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) as usize };
-            let positional = u32::try_from(arguments.len() - named).map_err(|_| Refused::Unsupported)?;
+            let named = if names.is_null() {
+                0
+            } else {
+                ffi::PyTuple_GET_SIZE(names) as usize
+            };
+            let positional =
+                u32::try_from(arguments.len() - named).map_err(|_| Refused::Unsupported)?;
             out.push(DIRECT);
             out.extend_from_slice(&positional.to_ne_bytes());
             out.extend_from_slice(&(named as u32).to_ne_bytes());
@@ -170,15 +181,28 @@ impl Support {
     ) -> Result<(), Raised> {
         // SAFETY: alive and attached, as promised by the caller; the new tuple and dict are filled before use.
         unsafe {
-            let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) as usize };
+            let named = if names.is_null() {
+                0
+            } else {
+                ffi::PyTuple_GET_SIZE(names) as usize
+            };
             let (positional, keyword) = arguments.split_at(arguments.len() - named);
             let tuple = Object::owned(ffi::PyTuple_New(positional.len() as isize))?;
             for (i, &argument) in positional.iter().enumerate() {
-                ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i as isize, Object::borrowed(argument)?.into_ptr());
+                ffi::PyTuple_SET_ITEM(
+                    tuple.as_ptr(),
+                    i as isize,
+                    Object::borrowed(argument)?.into_ptr(),
+                );
             }
             let dict = Object::owned(ffi::PyDict_New())?;
             for (i, &argument) in keyword.iter().enumerate() {
-                if ffi::PyDict_SetItem(dict.as_ptr(), ffi::PyTuple_GET_ITEM(names, i as isize), argument) < 0 {
+                if ffi::PyDict_SetItem(
+                    dict.as_ptr(),
+                    ffi::PyTuple_GET_ITEM(names, i as isize),
+                    argument,
+                ) < 0
+                {
                     return Err(Raised);
                 }
             }
@@ -218,7 +242,9 @@ impl Support {
                 // SAFETY: attached; a pickled call is a tuple of a tuple and a dict, checked before use.
                 unsafe {
                     let pair = self.loads.call(&[&Object::bytes(body)?])?;
-                    if ffi::PyTuple_Check(pair.as_ptr()) == 0 || ffi::PyTuple_GET_SIZE(pair.as_ptr()) != 2 {
+                    if ffi::PyTuple_Check(pair.as_ptr()) == 0
+                        || ffi::PyTuple_GET_SIZE(pair.as_ptr()) != 2
+                    {
                         return Err(Malformed.into());
                     }
                     Object::owned(ffi::PyObject_Call(
@@ -250,7 +276,10 @@ impl Support {
                 Err(Raised) => {
                     ffi::PyErr_Clear();
                     let kind = CStr::from_ptr((*ffi::Py_TYPE(error.as_ptr())).tp_name);
-                    plain_error(&kind.to_string_lossy(), "(it could not be described: no memory left?)")
+                    plain_error(
+                        &kind.to_string_lossy(),
+                        "(it could not be described: no memory left?)",
+                    )
                 }
             }
         }
@@ -317,7 +346,8 @@ unsafe fn call_directly(function: &Object, body: &[u8]) -> Result<Object, Raised
     let named = decoder.reader.u32()?;
     if positional <= FEW_ARGUMENTS && named == 0 {
         // Slot 0 is room that a bound method may use for `self` (PEP 590).
-        let mut stack: [*mut ffi::PyObject; FEW_ARGUMENTS + 1] = [std::ptr::null_mut(); FEW_ARGUMENTS + 1];
+        let mut stack: [*mut ffi::PyObject; FEW_ARGUMENTS + 1] =
+            [std::ptr::null_mut(); FEW_ARGUMENTS + 1];
         let mut read = 0;
         // SAFETY: attached; the arguments are owned by `stack` until the call is over, then given back once.
         unsafe {
@@ -348,7 +378,9 @@ unsafe fn call_directly(function: &Object, body: &[u8]) -> Result<Object, Raised
     }
     // SAFETY: attached; `arguments` and `names` own what the call borrows.
     unsafe {
-        let arguments = (0..positional + named).map(|_| decoder.read()).collect::<Result<Vec<_>, _>>()?;
+        let arguments = (0..positional + named)
+            .map(|_| decoder.read())
+            .collect::<Result<Vec<_>, _>>()?;
         let names = Object::owned(ffi::PyTuple_New(named as isize))?;
         for i in 0..named {
             ffi::PyTuple_SET_ITEM(names.as_ptr(), i as isize, decoder.read()?.into_ptr());
@@ -358,7 +390,11 @@ unsafe fn call_directly(function: &Object, body: &[u8]) -> Result<Object, Raised
             function.as_ptr(),
             pointers.as_ptr(),
             positional,
-            if named == 0 { std::ptr::null_mut() } else { names.as_ptr() },
+            if named == 0 {
+                std::ptr::null_mut()
+            } else {
+                names.as_ptr()
+            },
         ))
     }
 }

@@ -103,7 +103,9 @@ impl Task {
     }
 
     fn move_on(&self, from: TaskState, to: TaskState) -> bool {
-        self.state.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.state
+            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Cancels it if it has not begun. Returns whether it is cancelled.
@@ -135,13 +137,19 @@ impl Task {
         waiting.threads += 1;
         while !self.state().is_final() {
             waiting = match deadline {
-                None => self.done.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .done
+                    .wait(waiting)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         break;
                     }
-                    self.done.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.done
+                        .wait_timeout(waiting, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         }
@@ -205,7 +213,12 @@ impl Job for Task {
 
     fn run(&self, here: &mut Entered<'_>) -> Turn {
         if self.move_on(TaskState::Queued, TaskState::Running) {
-            let mut buffer = std::mem::take(&mut *self.arguments.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut buffer = std::mem::take(
+                &mut *self
+                    .arguments
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
             here.begin(self.number);
             let called = here.call_timed(&self.function, &mut buffer);
             here.finish();
@@ -225,6 +238,9 @@ impl Job for Task {
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("number", &self.number).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Task")
+            .field("number", &self.number)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }

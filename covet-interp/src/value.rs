@@ -70,13 +70,19 @@ impl Value {
                 if tag & tag::REMEMBERED != 0 {
                     seen.push(Self::None);
                 }
-                let mut items = |n: usize| (0..n).map(|_| Self::read_body(reader, seen)).collect::<Result<Vec<_>, _>>();
+                let mut items = |n: usize| {
+                    (0..n)
+                        .map(|_| Self::read_body(reader, seen))
+                        .collect::<Result<Vec<_>, _>>()
+                };
                 let made = match tag & !tag::REMEMBERED {
                     tag::TUPLE => Self::Tuple(items(count)?),
                     tag::LIST => Self::List(items(count)?),
                     tag::DICT => {
                         let mut flat = items(2 * count)?.into_iter();
-                        Self::Dict(std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect())
+                        Self::Dict(
+                            std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect(),
+                        )
                     }
                     _ => return Err(Malformed),
                 };
@@ -94,7 +100,9 @@ impl Value {
         out.push(DIRECT);
         out.extend_from_slice(&u32::try_from(arguments.len()).ok()?.to_ne_bytes());
         out.extend_from_slice(&0u32.to_ne_bytes());
-        arguments.iter().try_for_each(|argument| argument.write_body(out))
+        arguments
+            .iter()
+            .try_for_each(|argument| argument.write_body(out))
     }
 
     fn write_body(&self, out: &mut Vec<u8>) -> Option<()> {
@@ -156,8 +164,14 @@ fn text(width: u8, units: &[u8]) -> String {
     let replace = |unit: u32| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
     match width {
         1 => units.iter().map(|&unit| char::from(unit)).collect(),
-        2 => units.chunks_exact(2).map(|u| replace(u32::from(u16::from_ne_bytes([u[0], u[1]])))).collect(),
-        _ => units.chunks_exact(4).map(|u| replace(u32::from_ne_bytes([u[0], u[1], u[2], u[3]]))).collect(),
+        2 => units
+            .chunks_exact(2)
+            .map(|u| replace(u32::from(u16::from_ne_bytes([u[0], u[1]]))))
+            .collect(),
+        _ => units
+            .chunks_exact(4)
+            .map(|u| replace(u32::from_ne_bytes([u[0], u[1], u[2], u[3]])))
+            .collect(),
     }
 }
 
@@ -187,7 +201,10 @@ mod tests {
             "plain".into(),
             "Ω and 🦀".into(),
             vec![0u8, 255].into(),
-            Value::List(vec![Value::Dict(vec![("a".into(), 1.into()), (2.into(), Value::Tuple(vec![]))])]),
+            Value::List(vec![Value::Dict(vec![
+                ("a".into(), 1.into()),
+                (2.into(), Value::Tuple(vec![])),
+            ])]),
         ]);
         let mut message = vec![DIRECT];
         value.write_body(&mut message).unwrap();
@@ -197,18 +214,54 @@ mod tests {
     #[test]
     fn an_object_met_twice_is_there_twice_and_a_cycle_ends() {
         // [[], the same] and a list that holds itself
-        let twice = [DIRECT, tag::LIST, 2, 0, 0, 0, tag::LIST | tag::REMEMBERED, 0, 0, 0, 0, tag::SEEN, 0, 0, 0, 0];
-        assert_eq!(Value::read(&twice), Value::List(vec![Value::List(vec![]), Value::List(vec![])]));
-        let cycle = [DIRECT, tag::LIST | tag::REMEMBERED, 1, 0, 0, 0, tag::SEEN, 0, 0, 0, 0];
+        let twice = [
+            DIRECT,
+            tag::LIST,
+            2,
+            0,
+            0,
+            0,
+            tag::LIST | tag::REMEMBERED,
+            0,
+            0,
+            0,
+            0,
+            tag::SEEN,
+            0,
+            0,
+            0,
+            0,
+        ];
+        assert_eq!(
+            Value::read(&twice),
+            Value::List(vec![Value::List(vec![]), Value::List(vec![])])
+        );
+        let cycle = [
+            DIRECT,
+            tag::LIST | tag::REMEMBERED,
+            1,
+            0,
+            0,
+            0,
+            tag::SEEN,
+            0,
+            0,
+            0,
+            0,
+        ];
         assert_eq!(Value::read(&cycle), Value::List(vec![Value::None]));
     }
 
     #[test]
     fn a_message_cut_anywhere_is_no_panic() {
         let mut message = vec![DIRECT];
-        Value::List(vec!["text".into(), 1.into(), Value::Dict(vec![(Value::None, 2.5.into())])])
-            .write_body(&mut message)
-            .unwrap();
+        Value::List(vec![
+            "text".into(),
+            1.into(),
+            Value::Dict(vec![(Value::None, 2.5.into())]),
+        ])
+        .write_body(&mut message)
+        .unwrap();
         for end in 0..message.len() {
             let _ = Value::read(&message[..end]);
         }

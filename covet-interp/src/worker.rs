@@ -54,7 +54,9 @@ impl Worker {
         // SAFETY: a fresh thread: nothing attached. Python is initialised, and pools end before it finalizes.
         let interpreter = unsafe {
             match shared.strategy() {
-                Strategy::Subinterpreters => Interpreter::make().map_err(|error| error.to_string())?,
+                Strategy::Subinterpreters => {
+                    Interpreter::make().map_err(|error| error.to_string())?
+                }
                 Strategy::MainOnly | Strategy::FreeThreading => Interpreter::main(),
             }
         };
@@ -110,7 +112,9 @@ impl Worker {
     fn end(self, shared: &Shared) {
         let Self { interpreter, slot } = self;
         // A borrower may still be inside: the slot is taken for good once it has left.
-        shared.idle().wait_until(None, || slot.try_take().then_some(()));
+        shared
+            .idle()
+            .wait_until(None, || slot.try_take().then_some(()));
         slot.mark_ended();
         // SAFETY: made by this thread, which has nothing attached; the slot has ended, so nobody is inside and every
         // state that was lent is cleared before the interpreter ends.
@@ -130,16 +134,24 @@ unsafe fn prepare(interpreter: &Interpreter, shared: &Shared) -> Result<Local, S
     // SAFETY: attached, as promised; so everywhere below.
     unsafe {
         let support = first_steps(interpreter, shared).map_err(|Raised| raised_text())?;
-        let mut local = Local { support, functions: Functions::default() };
+        let mut local = Local {
+            support,
+            functions: Functions::default(),
+        };
         let Local { support, functions } = &mut local;
         let outcome = shared.preload().iter().try_for_each(|name| {
             let name = CString::new(name.as_str()).unwrap_or_default();
             Object::import(&name).map(drop)
         });
-        outcome.map_err(|Raised| format!("a module to preload failed: {}", support.take_error()))?;
+        outcome
+            .map_err(|Raised| format!("a module to preload failed: {}", support.take_error()))?;
         if let Some((function, arguments)) = shared.initializer() {
-            let outcome = functions.get(function, support).and_then(|object| support.call(object, arguments));
-            outcome.map(drop).map_err(|Raised| format!("the initializer raised {}", support.take_error()))?;
+            let outcome = functions
+                .get(function, support)
+                .and_then(|object| support.call(object, arguments));
+            outcome
+                .map(drop)
+                .map_err(|Raised| format!("the initializer raised {}", support.take_error()))?;
         }
         Ok(local)
     }

@@ -15,7 +15,10 @@ pub(crate) fn object(body: impl FnOnce() -> Result<Object, Raised>) -> *mut ffi:
 /// The same for an iterator's next: `None` ends the iteration.
 #[inline]
 pub(crate) fn next(body: impl FnOnce() -> Result<Option<Object>, Raised>) -> *mut ffi::PyObject {
-    guarded(body).ok().flatten().map_or(ptr::null_mut(), Object::into_ptr)
+    guarded(body)
+        .ok()
+        .flatten()
+        .map_or(ptr::null_mut(), Object::into_ptr)
 }
 
 /// The same for one that returns 0, or -1 with an exception.
@@ -33,7 +36,10 @@ fn guarded<R>(body: impl FnOnce() -> Result<R, Raised>) -> Result<R, Raised> {
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
-        Err(raise(Kind::SystemError, &format!("covet_py panicked, which is a bug: {text}")))
+        Err(raise(
+            Kind::SystemError,
+            &format!("covet_py panicked, which is a bug: {text}"),
+        ))
     })
 }
 
@@ -85,9 +91,17 @@ impl Arguments<'_> {
     ) -> Self {
         // SAFETY: as promised: `pointer` names positional + len(names) live references.
         unsafe {
-            let named = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+            let named = if names.is_null() {
+                0
+            } else {
+                ffi::PyTuple_GET_SIZE(names)
+            };
             let count = (positional + named) as usize;
-            let all = if count == 0 { &[] } else { std::slice::from_raw_parts(pointer, count) };
+            let all = if count == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(pointer, count)
+            };
             Self { all, names }
         }
     }
@@ -95,10 +109,23 @@ impl Arguments<'_> {
     /// The first positional argument, and the rest.
     pub(crate) fn split_first(self, what: &str) -> Result<(*mut ffi::PyObject, Self), Raised> {
         // SAFETY: `names` is null or a tuple.
-        let named = if self.names.is_null() { 0 } else { unsafe { ffi::PyTuple_GET_SIZE(self.names) as usize } };
+        let named = if self.names.is_null() {
+            0
+        } else {
+            unsafe { ffi::PyTuple_GET_SIZE(self.names) as usize }
+        };
         match self.all.split_first() {
-            Some((&first, rest)) if rest.len() >= named => Ok((first, Self { all: rest, names: self.names })),
-            _ => Err(raise(Kind::TypeError, &format!("expected {what} as the first positional argument"))),
+            Some((&first, rest)) if rest.len() >= named => Ok((
+                first,
+                Self {
+                    all: rest,
+                    names: self.names,
+                },
+            )),
+            _ => Err(raise(
+                Kind::TypeError,
+                &format!("expected {what} as the first positional argument"),
+            )),
         }
     }
 }
@@ -115,10 +142,15 @@ pub(crate) fn seconds(value: *mut ffi::PyObject) -> Result<Option<std::time::Dur
             return Err(Raised);
         }
         if number.is_nan() {
-            return Err(raise(Kind::ValueError, "expected a timeout in seconds, found nan"));
+            return Err(raise(
+                Kind::ValueError,
+                "expected a timeout in seconds, found nan",
+            ));
         }
         // Beyond a thousand years there is no difference to waiting for ever.
-        Ok(std::time::Duration::try_from_secs_f64(number.max(0.0)).ok().filter(|d| d.as_secs() < 1 << 35))
+        Ok(std::time::Duration::try_from_secs_f64(number.max(0.0))
+            .ok()
+            .filter(|d| d.as_secs() < 1 << 35))
     }
 }
 
@@ -135,7 +167,10 @@ pub(crate) fn count(value: *mut ffi::PyObject, what: &str) -> Result<Option<usiz
         }
         match usize::try_from(number) {
             Ok(number) if number > 0 => Ok(Some(number)),
-            _ => Err(raise(Kind::ValueError, &format!("expected {what} to be at least 1, found {number}"))),
+            _ => Err(raise(
+                Kind::ValueError,
+                &format!("expected {what} to be at least 1, found {number}"),
+            )),
         }
     }
 }

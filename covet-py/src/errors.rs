@@ -26,7 +26,10 @@ pub(crate) fn raise_error(state: &State, error: &Error) -> Raised {
         Error::Python(error) => raise_remote(state, error),
         Error::Broken(_) => raise_ours(state, c"BrokenPool", &text),
         Error::Cancelled => raise_ours(state, c"CancelledError", &text),
-        Error::Closed => raise(Kind::RuntimeError, "cannot schedule new futures after shutdown: make a new pool"),
+        Error::Closed => raise(
+            Kind::RuntimeError,
+            "cannot schedule new futures after shutdown: make a new pool",
+        ),
         Error::Strategy(_) => raise(Kind::ValueError, &text),
         Error::TimedOut(_) => raise(Kind::TimeoutError, &text),
         _ => raise(Kind::RuntimeError, &text),
@@ -36,7 +39,9 @@ pub(crate) fn raise_error(state: &State, error: &Error) -> Raised {
 /// Raises an exception that `covet_py._errors` names.
 fn raise_ours(state: &State, kind: &CStr, text: &str) -> Raised {
     // SAFETY: attached to the interpreter of `state`, which owns the module.
-    if let (Ok(kind), Ok(text)) = (state.errors.attribute(kind), unsafe { Object::string(text) }) {
+    if let (Ok(kind), Ok(text)) = (state.errors.attribute(kind), unsafe {
+        Object::string(text)
+    }) {
         // SAFETY: as above; both objects are alive.
         unsafe { ffi::PyErr_SetObject(kind.as_ptr(), text.as_ptr()) };
     }

@@ -7,6 +7,7 @@
 
 mod entry;
 mod errors;
+mod functions;
 mod map;
 mod pool;
 mod state;
@@ -16,10 +17,16 @@ use covet_interp::ffi;
 use std::ffi::{c_int, c_void};
 
 static mut SLOTS: [ffi::PyModuleDef_Slot; 4] = [
-    ffi::PyModuleDef_Slot { slot: ffi::Py_mod_exec, value: exec as *mut c_void },
+    ffi::PyModuleDef_Slot {
+        slot: ffi::Py_mod_exec,
+        value: exec as *mut c_void,
+    },
     ffi::MODULE_OWN_GIL,
     ffi::MODULE_WITHOUT_GIL,
-    ffi::PyModuleDef_Slot { slot: 0, value: std::ptr::null_mut() },
+    ffi::PyModuleDef_Slot {
+        slot: 0,
+        value: std::ptr::null_mut(),
+    },
 ];
 
 static mut DEFINITION: ffi::PyModuleDef = ffi::PyModuleDef {

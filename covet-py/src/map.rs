@@ -48,17 +48,33 @@ struct Map {
 /// Attached; `module` is made from our definition.
 pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Raised> {
     let mut slots = [
-        ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc as *mut c_void },
-        ffi::PyType_Slot { slot: ffi::Py_tp_traverse, pfunc: traverse as *mut c_void },
-        ffi::PyType_Slot { slot: ffi::Py_tp_iter, pfunc: ffi::PyObject_SelfIter as *mut c_void },
-        ffi::PyType_Slot { slot: ffi::Py_tp_iternext, pfunc: next as *mut c_void },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_dealloc,
+            pfunc: dealloc as *mut c_void,
+        },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_traverse,
+            pfunc: traverse as *mut c_void,
+        },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_iter,
+            pfunc: ffi::PyObject_SelfIter as *mut c_void,
+        },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_iternext,
+            pfunc: next as *mut c_void,
+        },
         ffi::PyType_Slot {
             slot: ffi::Py_tp_doc,
             pfunc: c"The results of PoolExecutor.map(), in order.".as_ptr() as *mut c_void,
         },
-        ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() },
+        ffi::PyType_Slot {
+            slot: 0,
+            pfunc: ptr::null_mut(),
+        },
     ];
-    let flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_HAVE_GC;
+    let flags =
+        ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_HAVE_GC;
     let mut spec = ffi::PyType_Spec {
         name: c"covet_py._native.MapIterator".as_ptr(),
         basicsize: size_of::<MapObject>() as c_int,
@@ -67,7 +83,13 @@ pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Rai
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: attached; spec and slots are read during the call, what they point to lives as long as the process.
-    unsafe { Object::owned(ffi::PyType_FromModuleAndSpec(module, &mut spec, ptr::null_mut())) }
+    unsafe {
+        Object::owned(ffi::PyType_FromModuleAndSpec(
+            module,
+            &mut spec,
+            ptr::null_mut(),
+        ))
+    }
 }
 
 /// Items in the first block, which the workers can begin with while the others are written.
@@ -87,7 +109,9 @@ pub(crate) unsafe fn make(
     items: Object,
     options: Options,
 ) -> Result<Object, Raised> {
-    let deadline = options.timeout.map(|timeout| (Instant::now() + timeout, timeout));
+    let deadline = options
+        .timeout
+        .map(|timeout| (Instant::now() + timeout, timeout));
     let batch = pool.batch(function, options.chunk_size);
     let mut map = Map {
         pool: Arc::clone(pool),
@@ -124,7 +148,13 @@ impl Map {
         let mut full = FIRST_BLOCK;
         loop {
             // SAFETY: attached; `items` is an iterator.
-            let item = unsafe { if left == 0 { ptr::null_mut() } else { ffi::PyIter_Next(items.as_ptr()) } };
+            let item = unsafe {
+                if left == 0 {
+                    ptr::null_mut()
+                } else {
+                    ffi::PyIter_Next(items.as_ptr())
+                }
+            };
             let end = item.is_null();
             // SAFETY: attached.
             let raised = end && unsafe { !ffi::PyErr_Occurred().is_null() };
@@ -140,7 +170,9 @@ impl Map {
                 self.count += block.len();
                 full = LATER_BLOCK;
                 let block = std::mem::take(&mut block);
-                self.pool.append(&self.batch, block).map_err(|error| raise_error(state, &error))?;
+                self.pool
+                    .append(&self.batch, block)
+                    .map_err(|error| raise_error(state, &error))?;
             }
             if raised {
                 return Err(Raised);
@@ -188,7 +220,10 @@ impl Map {
             !matches!(outcome, Ok(None))
         };
         let mut done = ready(Some(Instant::now()));
-        while !done && may_run_here(state, self.batch.function()) && self.pool.help_batch(&self.batch) {
+        while !done
+            && may_run_here(state, self.batch.function())
+            && self.pool.help_batch(&self.batch)
+        {
             done = ready(Some(Instant::now()));
         }
         done = done || state.wait(deadline, &mut ready)?;
@@ -196,7 +231,10 @@ impl Map {
             Ok(Some(chunk)) if done => Ok(chunk),
             Ok(_) => {
                 let limit = self.deadline.map_or(Duration::ZERO, |(_, limit)| limit);
-                Err(raise(Kind::TimeoutError, &Error::TimedOut(limit).to_string()))
+                Err(raise(
+                    Kind::TimeoutError,
+                    &Error::TimedOut(limit).to_string(),
+                ))
             }
             Err(error) => Err(raise_error(state, &error)),
         }
@@ -216,9 +254,15 @@ unsafe fn write_item(state: &State, item: &Object, out: &mut Vec<u8>) -> Result<
         let size = ffi::PyTuple_GET_SIZE(item.as_ptr());
         let start = out.len();
         let sent = if size == 1 {
-            state.support.encode_call(&[ffi::PyTuple_GET_ITEM(item.as_ptr(), 0)], ptr::null_mut(), out)
+            state.support.encode_call(
+                &[ffi::PyTuple_GET_ITEM(item.as_ptr(), 0)],
+                ptr::null_mut(),
+                out,
+            )
         } else {
-            let all: Vec<_> = (0..size).map(|i| ffi::PyTuple_GET_ITEM(item.as_ptr(), i)).collect();
+            let all: Vec<_> = (0..size)
+                .map(|i| ffi::PyTuple_GET_ITEM(item.as_ptr(), i))
+                .collect();
             state.support.encode_call(&all, ptr::null_mut(), out)
         };
         if let Err(Raised) = sent {
@@ -241,10 +285,15 @@ unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
             Ok(map) => map,
             Err(TryLockError::Poisoned(map)) => map.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                return Err(raise(Kind::ValueError, "map iterator already executing: another thread waits for its next result"));
+                return Err(raise(
+                    Kind::ValueError,
+                    "map iterator already executing: another thread waits for its next result",
+                ));
             }
         };
-        let Some(running) = map.as_mut() else { return Ok(None) };
+        let Some(running) = map.as_mut() else {
+            return Ok(None);
+        };
         let outcome = running.next(state);
         if !matches!(outcome, Ok(Some(_))) {
             let ended = map.take();
@@ -262,12 +311,18 @@ unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     })
 }
 
-unsafe extern "C" fn traverse(this: *mut ffi::PyObject, visit: ffi::visitproc, data: *mut c_void) -> c_int {
+unsafe extern "C" fn traverse(
+    this: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    data: *mut c_void,
+) -> c_int {
     // SAFETY: CPython calls this attached, with an instance that `make` made. Where the lock is taken, the items count
     // as referred to from outside, which is safe.
     unsafe {
         if let Ok(map) = (*this.cast::<MapObject>()).map.try_lock()
-            && let Some(Map { items: Some(items), .. }) = map.as_ref()
+            && let Some(Map {
+                items: Some(items), ..
+            }) = map.as_ref()
         {
             let stop = visit(items.as_ptr(), data);
             if stop != 0 {
@@ -285,7 +340,11 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
         ffi::PyObject_GC_UnTrack(this.cast());
         let kind = ffi::Py_TYPE(this);
         let memory = this.cast::<MapObject>();
-        let map = (*memory).map.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let map = (*memory)
+            .map
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         // As with the standard pools: results that nobody began to take are still computed; those that somebody
         // stopped taking are not.
         if let Some(map) = map

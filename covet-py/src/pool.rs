@@ -36,8 +36,12 @@ pub(crate) fn may_run_here(state: &State, function: &Function) -> bool {
 #[inline]
 unsafe fn pool_of<'a>(this: *mut ffi::PyObject) -> Result<&'a Arc<Pool>, Raised> {
     // SAFETY: the layout of instances, as promised; `new` made the field valid.
-    unsafe { (*this.cast::<PoolObject>()).pool.get() }
-        .ok_or_else(|| raise(Kind::RuntimeError, "this pool was never started: call super().__init__()"))
+    unsafe { (*this.cast::<PoolObject>()).pool.get() }.ok_or_else(|| {
+        raise(
+            Kind::RuntimeError,
+            "this pool was never started: call super().__init__()",
+        )
+    })
 }
 
 type Method = unsafe extern "C" fn(
@@ -51,7 +55,9 @@ type Method = unsafe extern "C" fn(
 const KEYWORDS: c_int = ffi::METH_METHOD | ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
 
 const fn with_class(function: Method) -> ffi::PyMethodDefPointer {
-    ffi::PyMethodDefPointer { PyCMethod: function }
+    ffi::PyMethodDefPointer {
+        PyCMethod: function,
+    }
 }
 
 static mut METHODS: [ffi::PyMethodDef; 8] = [
@@ -101,14 +107,32 @@ static mut METHODS: [ffi::PyMethodDef; 8] = [
 ];
 
 static mut PROPERTIES: [ffi::PyGetSetDef; 5] = [
-    property(c"strategy", strategy, c"Where tasks run: \"subinterpreters\", \"free-threading\" or \"main-only\"."),
-    property(c"strategy_reason", strategy_reason, c"Why they run there, in one sentence."),
+    property(
+        c"strategy",
+        strategy,
+        c"Where tasks run: \"subinterpreters\", \"free-threading\" or \"main-only\".",
+    ),
+    property(
+        c"strategy_reason",
+        strategy_reason,
+        c"Why they run there, in one sentence.",
+    ),
     property(c"_closed", closed, c"Whether it takes no more tasks."),
     property(c"_broken", broken, c"Why no worker could start, or False."),
-    ffi::PyGetSetDef { name: ptr::null(), get: None, set: None, doc: ptr::null(), closure: ptr::null_mut() },
+    ffi::PyGetSetDef {
+        name: ptr::null(),
+        get: None,
+        set: None,
+        doc: ptr::null(),
+        closure: ptr::null_mut(),
+    },
 ];
 
-const fn property(name: &'static std::ffi::CStr, get: ffi::getter, doc: &'static std::ffi::CStr) -> ffi::PyGetSetDef {
+const fn property(
+    name: &'static std::ffi::CStr,
+    get: ffi::getter,
+    doc: &'static std::ffi::CStr,
+) -> ffi::PyGetSetDef {
     ffi::PyGetSetDef {
         name: name.as_ptr(),
         get: Some(get),
@@ -124,15 +148,31 @@ const fn property(name: &'static std::ffi::CStr, get: ffi::getter, doc: &'static
 /// Attached; `module` is made from our definition.
 pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Raised> {
     let mut slots = [
-        ffi::PyType_Slot { slot: ffi::Py_tp_new, pfunc: new as *mut c_void },
-        ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc as *mut c_void },
-        ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: (&raw mut METHODS).cast() },
-        ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: (&raw mut PROPERTIES).cast() },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_new,
+            pfunc: new as *mut c_void,
+        },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_dealloc,
+            pfunc: dealloc as *mut c_void,
+        },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_methods,
+            pfunc: (&raw mut METHODS).cast(),
+        },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_getset,
+            pfunc: (&raw mut PROPERTIES).cast(),
+        },
         ffi::PyType_Slot {
             slot: ffi::Py_tp_doc,
-            pfunc: c"Interpreters behind one queue: the base of covet_py.PoolExecutor.".as_ptr() as *mut c_void,
+            pfunc: c"Interpreters behind one queue: the base of covet_py.PoolExecutor.".as_ptr()
+                as *mut c_void,
         },
-        ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() },
+        ffi::PyType_Slot {
+            slot: 0,
+            pfunc: ptr::null_mut(),
+        },
     ];
     let mut spec = ffi::PyType_Spec {
         name: c"covet_py._native.Pool".as_ptr(),
@@ -142,7 +182,13 @@ pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Rai
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: attached; spec and slots are read during the call, what they point to lives as long as the process.
-    unsafe { Object::owned(ffi::PyType_FromModuleAndSpec(module, &mut spec, ptr::null_mut())) }
+    unsafe {
+        Object::owned(ffi::PyType_FromModuleAndSpec(
+            module,
+            &mut spec,
+            ptr::null_mut(),
+        ))
+    }
 }
 
 unsafe extern "C" fn new(
@@ -192,7 +238,8 @@ unsafe extern "C" fn call(
     entry::object(|| unsafe {
         let state = State::of_type(class)?;
         let pool = pool_of(this)?;
-        let (callable, arguments) = Arguments::new(arguments, positional, names).split_first("a function")?;
+        let (callable, arguments) =
+            Arguments::new(arguments, positional, names).split_first("a function")?;
         let function = state.function(callable)?;
         let mut buffer = BUFFER.take();
         buffer.clear();
@@ -216,7 +263,9 @@ unsafe fn call_with(
 ) -> Result<Object, Raised> {
     // SAFETY: attached and alive, as promised; `buffer` holds the message of the result once a call has succeeded.
     unsafe {
-        state.support.encode_call(arguments.all, arguments.names, buffer)?;
+        state
+            .support
+            .encode_call(arguments.all, arguments.names, buffer)?;
         if may_run_here(state, &function)
             && let Some(here) = enter(state, pool)?
         {
@@ -293,13 +342,16 @@ unsafe extern "C" fn submit(
     entry::object(|| unsafe {
         let state = State::of_type(class)?;
         let pool = pool_of(this)?;
-        let (callable, arguments) = Arguments::new(arguments, positional, names).split_first("a function")?;
+        let (callable, arguments) =
+            Arguments::new(arguments, positional, names).split_first("a function")?;
         if pool.is_closed() {
             return Err(raise_error(state, &pool.refusal()));
         }
         let mut message = Vec::new();
         let sent = state.function(callable).and_then(|function| {
-            state.support.encode_call(arguments.all, arguments.names, &mut message)?;
+            state
+                .support
+                .encode_call(arguments.all, arguments.names, &mut message)?;
             Ok(function)
         });
         let task = match sent {
@@ -325,9 +377,13 @@ unsafe extern "C" fn map_items(
     entry::object(|| unsafe {
         let state = State::of_type(class)?;
         let pool = pool_of(this)?;
-        let &[callable, items, timeout, chunk_size, buffer_size] = Arguments::new(arguments, positional, names).all
+        let &[callable, items, timeout, chunk_size, buffer_size] =
+            Arguments::new(arguments, positional, names).all
         else {
-            return Err(raise(Kind::TypeError, "expected _map(fn, items, timeout, chunksize, buffersize)"));
+            return Err(raise(
+                Kind::TypeError,
+                "expected _map(fn, items, timeout, chunksize, buffersize)",
+            ));
         };
         if pool.is_closed() {
             return Err(raise_error(state, &pool.refusal()));
@@ -352,8 +408,15 @@ unsafe extern "C" fn start(
     // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
     entry::object(|| unsafe {
         let state = State::of_type(class)?;
-        let &[workers, name, strategy, queue_size, preload, initializer, initargs] =
-            Arguments::new(arguments, positional, names).all
+        let &[
+            workers,
+            name,
+            strategy,
+            queue_size,
+            preload,
+            initializer,
+            initargs,
+        ] = Arguments::new(arguments, positional, names).all
         else {
             return Err(raise(Kind::TypeError, "expected seven arguments"));
         };
@@ -366,12 +429,14 @@ unsafe extern "C" fn start(
         }
         let strategy = Object::borrowed(strategy)?.text();
         if strategy != "auto" {
-            let strategy = FromStr::from_str(&strategy).map_err(|error| raise_error(state, &error))?;
+            let strategy =
+                FromStr::from_str(&strategy).map_err(|error| raise_error(state, &error))?;
             builder = builder.strategy(strategy);
         }
         let preload = Object::owned(ffi::PySequence_Tuple(preload))?;
         for i in 0..ffi::PyTuple_GET_SIZE(preload.as_ptr()) {
-            builder = builder.preload(&Object::borrowed(ffi::PyTuple_GET_ITEM(preload.as_ptr(), i))?.text());
+            builder = builder
+                .preload(&Object::borrowed(ffi::PyTuple_GET_ITEM(preload.as_ptr(), i))?.text());
         }
         if initializer != ffi::Py_None() {
             let function = state.function(initializer)?;
@@ -380,13 +445,19 @@ unsafe extern "C" fn start(
                 .map(|i| ffi::PyTuple_GET_ITEM(initargs.as_ptr(), i))
                 .collect();
             let mut message = Vec::new();
-            state.support.encode_call(&all, ptr::null_mut(), &mut message)?;
+            state
+                .support
+                .encode_call(&all, ptr::null_mut(), &mut message)?;
             builder = builder.initializer(function, message);
         }
         let pool = Runtime::join()
             .and_then(|runtime| builder.build(&runtime))
             .map_err(|error| raise_error(state, &error))?;
-        if (*this.cast::<PoolObject>()).pool.set(Arc::new(pool)).is_err() {
+        if (*this.cast::<PoolObject>())
+            .pool
+            .set(Arc::new(pool))
+            .is_err()
+        {
             return Err(raise(Kind::RuntimeError, "this pool was started before"));
         }
         none()
@@ -402,7 +473,8 @@ unsafe extern "C" fn close(
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
     entry::object(|| unsafe {
-        let (cancel, _) = Arguments::new(arguments, positional, names).split_first("cancel_queued")?;
+        let (cancel, _) =
+            Arguments::new(arguments, positional, names).split_first("cancel_queued")?;
         let pool = pool_of(this)?;
         State::of_type(class)?;
         pool.close();
@@ -460,14 +532,19 @@ unsafe extern "C" fn strategy(this: *mut ffi::PyObject, _: *mut c_void) -> *mut 
     entry::object(|| unsafe { Object::string(pool_of(this)?.decision().strategy.name()) })
 }
 
-unsafe extern "C" fn strategy_reason(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
+unsafe extern "C" fn strategy_reason(
+    this: *mut ffi::PyObject,
+    _: *mut c_void,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance.
     entry::object(|| unsafe { Object::string(&pool_of(this)?.decision().reason) })
 }
 
 unsafe extern "C" fn closed(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance.
-    entry::object(|| unsafe { Object::owned(ffi::PyBool_FromLong(pool_of(this)?.is_closed().into())) })
+    entry::object(|| unsafe {
+        Object::owned(ffi::PyBool_FromLong(pool_of(this)?.is_closed().into()))
+    })
 }
 
 unsafe extern "C" fn broken(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {

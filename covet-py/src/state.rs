@@ -1,11 +1,12 @@
 //! Everything Python that lives as long as the module does in one interpreter.
 
 use crate::entry::{self, Kind, raise};
+use crate::functions::Functions;
 use crate::{map, pool, task};
 use covet_interp::raw::{Object, Raised, Support};
 use covet_interp::{Detached, Function, ffi};
 use covet_queue::EventCount;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::{c_int, c_ulong, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,24 +20,15 @@ pub(crate) struct State {
     pub(crate) support: Support,
     /// The module `covet_py._errors`.
     pub(crate) errors: Object,
+    /// The module `covet_py._watch`.
+    watch: Object,
     pub(crate) task_type: Object,
     pub(crate) map_type: Object,
-    functions: Mutex<Functions>,
+    functions: Functions,
     /// The thread that handles signals; `None` in a subinterpreter.
     signals: Option<c_ulong>,
     pub(crate) completions: Arc<Completions>,
 }
-
-/// The importable functions of this interpreter that were sent before, by address. The strong reference keeps the
-/// address theirs.
-#[derive(Default)]
-struct Functions {
-    latest: Option<(Object, Arc<Function>)>,
-    known: HashMap<usize, (Object, Arc<Function>)>,
-}
-
-/// How many functions are remembered before all are forgotten.
-const MOST_FUNCTIONS: usize = 1024;
 
 impl State {
     /// The state of the module that `module` is.
@@ -61,8 +53,18 @@ impl State {
     #[inline]
     unsafe fn at<'a>(place: *mut c_void) -> Result<&'a Self, Raised> {
         // SAFETY: null, or a `Place` that is null or points to a State until `clear`.
-        let state = unsafe { place.cast::<Place>().as_ref().and_then(|state| state.as_ref()) };
-        state.ok_or_else(|| raise(Kind::RuntimeError, "covet_py was unloaded in this interpreter"))
+        let state = unsafe {
+            place
+                .cast::<Place>()
+                .as_ref()
+                .and_then(|state| state.as_ref())
+        };
+        state.ok_or_else(|| {
+            raise(
+                Kind::RuntimeError,
+                "covet_py was unloaded in this interpreter",
+            )
+        })
     }
 
     /// Whether signals are handled by the calling thread.
@@ -76,35 +78,12 @@ impl State {
     /// # Safety
     /// Attached to this interpreter; `callable` is alive.
     #[inline]
-    pub(crate) unsafe fn function(&self, callable: *mut ffi::PyObject) -> Result<Arc<Function>, Raised> {
-        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((object, function)) = &functions.latest
-            && object.as_ptr() == callable
-        {
-            return Ok(Arc::clone(function));
-        }
-        let known = functions.known.get(&(callable as usize)).map(|(object, f)| (object.another(), Arc::clone(f)));
-        drop(functions);
-        let (object, function) = match known {
-            Some(known) => known,
-            None => {
-                // SAFETY: alive and attached, as promised.
-                let (object, function) =
-                    unsafe { (Object::borrowed(callable)?, self.support.function(callable)?) };
-                if !function.is_reference() {
-                    return Ok(function);
-                }
-                (object, function)
-            }
-        };
-        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
-        let forgotten = (functions.known.len() >= MOST_FUNCTIONS).then(|| std::mem::take(&mut functions.known));
-        functions.known.insert(callable as usize, (object.another(), Arc::clone(&function)));
-        let before = functions.latest.replace((object, Arc::clone(&function)));
-        drop(functions);
-        // Not under the lock: the end of an object may run Python code that comes back here.
-        drop((forgotten, before));
-        Ok(function)
+    pub(crate) unsafe fn function(
+        &self,
+        callable: *mut ffi::PyObject,
+    ) -> Result<Arc<Function>, Raised> {
+        // SAFETY: as promised.
+        unsafe { self.functions.get(callable, &self.support, &self.watch) }
     }
 
     /// Waits, detached, in steps short enough for Ctrl-C to be noticed: `step` waits until the deadline it is given
@@ -140,12 +119,10 @@ impl State {
 
     fn references(&self) -> Vec<*mut ffi::PyObject> {
         let mut all: Vec<_> = self.support.references().map(Object::as_ptr).to_vec();
-        all.extend([&self.errors, &self.task_type, &self.map_type].map(Object::as_ptr));
-        // Where the lock is taken, these count as referred to from outside, which is safe.
-        if let Ok(functions) = self.functions.try_lock() {
-            let pairs = functions.known.values().chain(&functions.latest);
-            all.extend(pairs.map(|(object, _)| object.as_ptr()));
-        }
+        all.extend(
+            [&self.errors, &self.watch, &self.task_type, &self.map_type].map(Object::as_ptr),
+        );
+        all.extend(self.functions.references());
         all
     }
 }
@@ -163,7 +140,10 @@ pub(crate) struct Completions {
 
 impl Completions {
     pub(crate) fn push(&self, token: u64) {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).push_back(token);
+        self.tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(token);
         self.arrived.notify_one();
     }
 
@@ -173,7 +153,9 @@ impl Completions {
             .wait_until(None, || {
                 // Read before the tokens: what came before the stop is found.
                 let stopped = self.stopped.load(Ordering::Acquire);
-                let tokens = std::mem::take(&mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner));
+                let tokens = std::mem::take(
+                    &mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner),
+                );
                 if !tokens.is_empty() {
                     Some(Some(tokens))
                 } else if stopped {
@@ -207,7 +189,10 @@ pub(crate) unsafe fn fill(module: *mut ffi::PyObject) -> Result<(), Raised> {
         add(&pool::make_type(module)?)?;
         let main = ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main();
         let signals = if main {
-            let ident = Object::import(c"threading")?.attribute(c"main_thread")?.call(&[])?.attribute(c"ident")?;
+            let ident = Object::import(c"threading")?
+                .attribute(c"main_thread")?
+                .call(&[])?
+                .attribute(c"ident")?;
             Some(ffi::PyLong_AsUnsignedLong(ident.as_ptr()))
         } else {
             None
@@ -215,9 +200,10 @@ pub(crate) unsafe fn fill(module: *mut ffi::PyObject) -> Result<(), Raised> {
         let state = Box::new(State {
             support,
             errors: Object::import(c"covet_py._errors")?,
+            watch: Object::import(c"covet_py._watch")?,
             task_type: task::make_type(module)?,
             map_type: map::make_type(module)?,
-            functions: Mutex::default(),
+            functions: Functions::default(),
             signals,
             completions: Arc::default(),
         });
@@ -270,7 +256,12 @@ pub(crate) unsafe extern "C" fn free(module: *mut c_void) {
 
 macro_rules! method {
     ($name:literal, $function:expr, $flags:expr, $doc:literal) => {
-        ffi::PyMethodDef { ml_name: $name.as_ptr(), ml_meth: $function, ml_flags: $flags, ml_doc: $doc.as_ptr() }
+        ffi::PyMethodDef {
+            ml_name: $name.as_ptr(),
+            ml_meth: $function,
+            ml_flags: $flags,
+            ml_doc: $doc.as_ptr(),
+        }
     };
 }
 pub(crate) use method;
@@ -303,7 +294,10 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 5] = [
     ffi::PyMethodDef::zeroed(),
 ];
 
-unsafe extern "C" fn next_completions(module: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn next_completions(
+    module: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with the module; the list is filled with new references.
     entry::object(|| unsafe {
         let completions = Arc::clone(&State::of(module)?.completions);
@@ -311,7 +305,9 @@ unsafe extern "C" fn next_completions(module: *mut ffi::PyObject, _: *mut ffi::P
             let _detached = Detached::new();
             completions.take()
         };
-        let Some(tokens) = tokens else { return Object::borrowed(ffi::Py_None()) };
+        let Some(tokens) = tokens else {
+            return Object::borrowed(ffi::Py_None());
+        };
         let list = Object::owned(ffi::PyList_New(0))?;
         for token in tokens {
             let token = Object::owned(ffi::PyLong_FromUnsignedLongLong(token))?;
@@ -323,7 +319,10 @@ unsafe extern "C" fn next_completions(module: *mut ffi::PyObject, _: *mut ffi::P
     })
 }
 
-unsafe extern "C" fn stop_completions(module: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn stop_completions(
+    module: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with the module.
     entry::object(|| unsafe {
         let completions = &State::of(module)?.completions;
@@ -333,7 +332,10 @@ unsafe extern "C" fn stop_completions(module: *mut ffi::PyObject, _: *mut ffi::P
     })
 }
 
-unsafe extern "C" fn shut_down_all(module: *mut ffi::PyObject, timeout: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn shut_down_all(
+    module: *mut ffi::PyObject,
+    timeout: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with the module and one argument.
     entry::object(|| unsafe {
         let deadline = entry::seconds(timeout)?.map(|limit| Instant::now() + limit);
@@ -342,7 +344,10 @@ unsafe extern "C" fn shut_down_all(module: *mut ffi::PyObject, timeout: *mut ffi
     })
 }
 
-unsafe extern "C" fn interrupt_all(_: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn interrupt_all(
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     entry::object(|| {
         covet_interp::interrupt_all();
         // SAFETY: CPython calls this attached.

@@ -65,13 +65,22 @@ static mut METHODS: [ffi::PyMethodDef; 7] = [
 /// Attached; `module` is made from our definition.
 pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Raised> {
     let mut slots = [
-        ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc as *mut c_void },
-        ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: (&raw mut METHODS).cast() },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_dealloc,
+            pfunc: dealloc as *mut c_void,
+        },
+        ffi::PyType_Slot {
+            slot: ffi::Py_tp_methods,
+            pfunc: (&raw mut METHODS).cast(),
+        },
         ffi::PyType_Slot {
             slot: ffi::Py_tp_doc,
             pfunc: c"One call in a pool; made by Pool._submit().".as_ptr() as *mut c_void,
         },
-        ffi::PyType_Slot { slot: 0, pfunc: ptr::null_mut() },
+        ffi::PyType_Slot {
+            slot: 0,
+            pfunc: ptr::null_mut(),
+        },
     ];
     let mut spec = ffi::PyType_Spec {
         name: c"covet_py._native.Task".as_ptr(),
@@ -81,14 +90,24 @@ pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Rai
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: attached; spec and slots are read during the call, what they point to lives as long as the process.
-    unsafe { Object::owned(ffi::PyType_FromModuleAndSpec(module, &mut spec, ptr::null_mut())) }
+    unsafe {
+        Object::owned(ffi::PyType_FromModuleAndSpec(
+            module,
+            &mut spec,
+            ptr::null_mut(),
+        ))
+    }
 }
 
 /// Makes the object of a task.
 ///
 /// # Safety
 /// Attached to the interpreter of `state`.
-pub(crate) unsafe fn make(state: &State, pool: &Arc<Pool>, task: Arc<Task>) -> Result<Object, Raised> {
+pub(crate) unsafe fn make(
+    state: &State,
+    pool: &Arc<Pool>,
+    task: Arc<Task>,
+) -> Result<Object, Raised> {
     // SAFETY: attached; the fields are written before anyone else sees the object.
     unsafe {
         let this = Object::owned(ffi::PyType_GenericAlloc(state.task_type.as_ptr().cast(), 0))?;
@@ -118,7 +137,12 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
 /// Attached; `this` is an instance, alive for `'a`.
 unsafe fn parts<'a>(this: *mut ffi::PyObject) -> Result<(&'a TaskObject, &'a State), Raised> {
     // SAFETY: instances are only made by `make`; the type, which cannot be subclassed, is ours.
-    unsafe { Ok((&*this.cast::<TaskObject>(), State::of_type(ffi::Py_TYPE(this))?)) }
+    unsafe {
+        Ok((
+            &*this.cast::<TaskObject>(),
+            State::of_type(ffi::Py_TYPE(this))?,
+        ))
+    }
 }
 
 /// The result of a task in a final state, or its error raised.
@@ -130,11 +154,17 @@ pub(crate) unsafe fn value(state: &State, task: &Task) -> Result<Object, Raised>
         // SAFETY: attached, as promised.
         Some(Ok(message)) => unsafe { state.support.decode(message) },
         Some(Err(error)) => Err(raise_error(state, error)),
-        None => Err(entry::raise(entry::Kind::RuntimeError, "expected a task that is done, found one that is not")),
+        None => Err(entry::raise(
+            entry::Kind::RuntimeError,
+            "expected a task that is done, found one that is not",
+        )),
     }
 }
 
-unsafe extern "C" fn wait(this: *mut ffi::PyObject, timeout: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn wait(
+    this: *mut ffi::PyObject,
+    timeout: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance and one argument.
     entry::object(|| unsafe {
         let (TaskObject { task, pool, .. }, state) = parts(this)?;
@@ -151,7 +181,10 @@ unsafe extern "C" fn wait(this: *mut ffi::PyObject, timeout: *mut ffi::PyObject)
     })
 }
 
-unsafe extern "C" fn outcome(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn outcome(
+    this: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance; a raised exception is taken at once.
     entry::object(|| unsafe {
         let (TaskObject { task, .. }, state) = parts(this)?;
@@ -163,7 +196,10 @@ unsafe extern "C" fn outcome(this: *mut ffi::PyObject, _: *mut ffi::PyObject) ->
     })
 }
 
-unsafe extern "C" fn state_name(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn state_name(
+    this: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance.
     entry::object(|| unsafe {
         Object::string(match parts(this)?.0.task.state() {
@@ -177,10 +213,15 @@ unsafe extern "C" fn state_name(this: *mut ffi::PyObject, _: *mut ffi::PyObject)
 
 unsafe extern "C" fn cancel(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance.
-    entry::object(|| unsafe { Object::owned(ffi::PyBool_FromLong(parts(this)?.0.task.cancel().into())) })
+    entry::object(|| unsafe {
+        Object::owned(ffi::PyBool_FromLong(parts(this)?.0.task.cancel().into()))
+    })
 }
 
-unsafe extern "C" fn observe(this: *mut ffi::PyObject, token: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn observe(
+    this: *mut ffi::PyObject,
+    token: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance and one argument.
     entry::object(|| unsafe {
         let (TaskObject { task, .. }, state) = parts(this)?;
@@ -196,5 +237,9 @@ unsafe extern "C" fn observe(this: *mut ffi::PyObject, token: *mut ffi::PyObject
 
 unsafe extern "C" fn number(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance.
-    entry::object(|| unsafe { Object::owned(ffi::PyLong_FromUnsignedLongLong(parts(this)?.0.task.number())) })
+    entry::object(|| unsafe {
+        Object::owned(ffi::PyLong_FromUnsignedLongLong(
+            parts(this)?.0.task.number(),
+        ))
+    })
 }

@@ -1,0 +1,134 @@
+//! Calling threads in idle interpreters.
+
+mod common;
+
+use common::{on_big_stack, pool, raised, runtime};
+use covet_interp::{Error, Function, Pool, Value};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[test]
+fn a_call_runs_on_the_calling_thread() {
+    let pool = pool();
+    let ident = Function::reference("threading", "get_ident");
+    let (inside, outside) =
+        on_big_stack(|| (pool.call(&ident, &[]), covet_interp::ffi::thread_ident()));
+    assert_eq!(inside, Ok(Value::Int(outside as i64)));
+}
+
+#[test]
+fn arguments_and_errors_cross() {
+    let pool = pool();
+    on_big_stack(|| {
+        let hypot = Function::reference("math", "hypot");
+        assert_eq!(
+            pool.call(&hypot, &[3.into(), 4.into()]),
+            Ok(Value::Float(5.0))
+        );
+        assert_eq!(
+            raised(pool.call(&hypot, &["three".into()])).kind,
+            "TypeError"
+        );
+        assert_eq!(
+            pool.call(&hypot, &[6.into(), 8.into()]),
+            Ok(Value::Float(10.0))
+        );
+    });
+}
+
+#[test]
+fn a_nested_call_takes_another_interpreter_and_comes_back() {
+    let pool = pool();
+    on_big_stack(|| {
+        let mut outer = pool.enter().unwrap();
+        assert_eq!(
+            outer.run("import builtins; builtins.mark = 'outer'"),
+            Ok(Value::None)
+        );
+        {
+            let mut inner = pool.enter().unwrap();
+            assert_eq!(inner.run("result = 1 + 1"), Ok(Value::Int(2)));
+            assert!(pool.try_enter().is_none(), "both interpreters are taken");
+        }
+        assert_eq!(
+            outer.run("import builtins; result = builtins.mark"),
+            Ok(Value::Str("outer".to_owned()))
+        );
+    });
+}
+
+#[test]
+fn a_thread_with_too_little_stack_is_refused_with_a_reason() {
+    let pool = pool();
+    let outcome = std::thread::scope(|scope| {
+        let small = std::thread::Builder::new().stack_size(128 << 10);
+        small
+            .spawn_scoped(scope, || pool.enter().map(drop))
+            .unwrap()
+            .join()
+            .unwrap()
+    });
+    match outcome {
+        Err(Error::Thread(why)) => assert!(why.contains("KiB of stack"), "{why}"),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[test]
+fn threads_that_come_and_go_share_interpreters_over_many_lives() {
+    let runtime = runtime();
+    let calls = AtomicUsize::new(0);
+    for _life in 0..6 {
+        let pool = Pool::builder().workers(2).build(&runtime).unwrap();
+        let (good, bad) = (
+            Function::reference("math", "isqrt"),
+            Function::reference("json", "loads"),
+        );
+        for _round in 0..6 {
+            std::thread::scope(|scope| {
+                for thread in 0..8i64 {
+                    let (pool, good, bad, calls) = (&pool, &good, &bad, &calls);
+                    let work = move || {
+                        for n in 0..50i64 {
+                            if n % 7 == thread % 7 {
+                                assert_eq!(
+                                    raised(pool.call(bad, &["{".into()])).kind,
+                                    "json.decoder.JSONDecodeError"
+                                );
+                            } else {
+                                assert_eq!(pool.call(good, &[(n * n).into()]), Ok(Value::Int(n)));
+                            }
+                            calls.fetch_add(1, Ordering::Relaxed);
+                        }
+                    };
+                    std::thread::Builder::new()
+                        .stack_size(16 << 20)
+                        .spawn_scoped(scope, work)
+                        .unwrap();
+                }
+            });
+        }
+        pool.close();
+        assert!(pool.wait_ended(None));
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 6 * 6 * 8 * 50);
+}
+
+#[test]
+fn borrowed_and_queued_work_share_the_interpreters() {
+    let pool = pool();
+    on_big_stack(|| {
+        let sum = Function::reference("builtins", "sum");
+        let numbers = Value::List((0..100).map(Value::from).collect());
+        let tasks: Vec<_> = (0..200)
+            .map(|_| pool.submit(sum.clone(), &[numbers.clone()]).unwrap())
+            .collect();
+        for _ in 0..200 {
+            assert_eq!(pool.call(&sum, &[numbers.clone()]), Ok(Value::Int(4950)));
+        }
+        assert!(
+            tasks
+                .iter()
+                .all(|task| task.result() == Ok(Value::Int(4950)))
+        );
+    });
+}
