@@ -158,29 +158,32 @@ pub unsafe fn set_async_exception(ident: c_ulong, exception: *mut PyObject) -> c
     unsafe { PyThreadState_SetAsyncExc(ident as c_long, exception) }
 }
 
-/// Whether the module definition says that every interpreter may load it under a GIL of its own.
+/// Whether the module definition says that every interpreter may load it under a GIL of its own; `None` where only
+/// CPython can tell.
 ///
 /// # Safety
 /// `definition` is a live module definition.
-pub unsafe fn supports_own_gil(definition: *const PyModuleDef) -> bool {
+pub unsafe fn supports_own_gil(definition: *const PyModuleDef) -> Option<bool> {
     #[cfg(Py_3_12)]
     {
+        // PEP 820 (3.15) numbered the slots anew and lets them be nested; the old number stays valid.
+        const NUMBERS: [c_int; 2] = [Py_mod_multiple_interpreters, 86];
         // SAFETY: alive, as promised; slots end with a zero entry.
         unsafe {
             let mut slot = (*definition).m_slots;
             while !slot.is_null() && (*slot).slot != 0 {
-                if (*slot).slot == Py_mod_multiple_interpreters {
-                    return (*slot).value == Py_MOD_PER_INTERPRETER_GIL_SUPPORTED;
+                if NUMBERS.contains(&(*slot).slot) {
+                    return Some((*slot).value == Py_MOD_PER_INTERPRETER_GIL_SUPPORTED);
                 }
                 slot = slot.add(1);
             }
         }
-        false
+        (VERSION < (3, 15)).then_some(false)
     }
     #[cfg(not(Py_3_12))]
     {
         let _ = definition;
-        true
+        Some(true)
     }
 }
 

@@ -5,12 +5,20 @@ import sys
 
 
 def admit_extensions(admit):
-    """Asks `admit(name, path)` before any extension module is loaded; it raises ImportError to refuse."""
+    """Asks `admit(name, path, refused)` before any extension module is loaded; it raises ImportError to refuse.
+
+    Where it cannot tell, CPython's own check decides, and its refusal is told in the same words.
+    """
     load = _imp.create_dynamic
 
     def create_dynamic(spec, file=None):
-        admit(spec.name, spec.origin)
-        return load(spec)
+        admit(spec.name, spec.origin, False)
+        try:
+            return load(spec)
+        except ImportError as error:
+            if "does not support loading in subinterpreters" in str(error):
+                admit(spec.name, spec.origin, True)
+            raise
 
     _imp.create_dynamic = create_dynamic
 

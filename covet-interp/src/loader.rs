@@ -27,7 +27,7 @@ enum Verdict {
     Fits,
     /// It must not be, for this reason.
     Refused(String),
-    /// Its definition does not tell (PEP 793 modules have none): CPython's own check decides.
+    /// Its definition does not tell (PEP 793 modules have none): CPython's own check decides, which is safe from 3.14 on.
     Unknown,
 }
 
@@ -58,7 +58,7 @@ pub(crate) unsafe fn install() -> Result<(), Raised> {
         },
         ml_flags: ffi::METH_FASTCALL,
         ml_doc:
-            c"admit(name, path): raises ImportError unless every interpreter may load the module."
+            c"admit(name, path, refused): raises ImportError unless every interpreter may load it."
                 .as_ptr(),
     };
     // SAFETY: attached. CPython only reads the method definition, which lives as long as the process.
@@ -94,7 +94,8 @@ unsafe fn module() -> Result<Object, Raised> {
     }
 }
 
-/// `admit(name, path)`, called by a subinterpreter that is about to load an extension module.
+/// `admit(name, path, refused)`, called by a subinterpreter that is about to load an extension module, or that was
+/// refused one by CPython.
 unsafe extern "C" fn admit(
     _module: *mut ffi::PyObject,
     arguments: *mut *mut ffi::PyObject,
@@ -103,13 +104,21 @@ unsafe extern "C" fn admit(
     let outcome = catch_unwind(|| {
         // SAFETY: CPython calls this attached, with `count` live arguments.
         unsafe {
-            if count != 2 {
-                ffi::PyErr_SetString(ffi::PyExc_TypeError, c"expected admit(name, path)".as_ptr());
+            if count != 3 {
+                ffi::PyErr_SetString(
+                    ffi::PyExc_TypeError,
+                    c"expected admit(name, path, refused)".as_ptr(),
+                );
                 return Err(Raised);
             }
             let name = Object::borrowed(*arguments)?;
             let path = Object::borrowed(*arguments.add(1))?.text();
-            if let Verdict::Refused(reason) = verdict(&name.text(), &path) {
+            let verdict = if *arguments.add(2) == ffi::Py_True() {
+                refuse(&name.text(), ONE_PLACE)
+            } else {
+                verdict(&name.text(), &path)
+            };
+            if let Verdict::Refused(reason) = verdict {
                 let text = Object::string(&reason)?;
                 let path = Object::string(&path)?;
                 ffi::PyErr_SetImportError(text.as_ptr(), name.as_ptr(), path.as_ptr());
@@ -179,11 +188,25 @@ fn ask_main(name: &str, path: &str) -> Verdict {
         match created {
             Ok(extension) => {
                 let definition = ffi::PyModule_GetDef(extension.as_ptr());
+                ffi::PyErr_Clear();
+                let supported = if definition.is_null() {
+                    None
+                } else {
+                    ffi::supports_own_gil(definition)
+                };
+                let verdict = match supported {
+                    Some(true) => Verdict::Fits,
+                    Some(false) => refuse(
+                        name,
+                        "it keeps its state in one place for the whole process",
+                    ),
+                    None if ffi::MAIN_FIRST_MANDATORY => {
+                        refuse(name, "it has no module definition")
+                    }
+                    None => Verdict::Unknown,
+                };
                 // Some initialise static types of the process when they run (`_datetime` before 3.14).
-                if ffi::MAIN_FIRST_MANDATORY
-                    && !definition.is_null()
-                    && ffi::supports_own_gil(definition)
-                {
+                if ffi::MAIN_FIRST_MANDATORY && verdict == Verdict::Fits {
                     let run = module().and_then(|loader| {
                         loader.attribute(c"execute_extension")?.call(&[&extension])
                     });
@@ -191,21 +214,6 @@ fn ask_main(name: &str, path: &str) -> Verdict {
                         ffi::PyErr_Clear();
                     }
                 }
-                let verdict = if definition.is_null() {
-                    ffi::PyErr_Clear();
-                    if ffi::MAIN_FIRST_MANDATORY {
-                        refuse(name, "it has no module definition")
-                    } else {
-                        Verdict::Unknown
-                    }
-                } else if ffi::supports_own_gil(definition) {
-                    Verdict::Fits
-                } else {
-                    refuse(
-                        name,
-                        "it keeps its state in one place for the whole process",
-                    )
-                };
                 std::mem::forget(extension);
                 verdict
             }
@@ -222,6 +230,9 @@ fn ask_main(name: &str, path: &str) -> Verdict {
         }
     }
 }
+
+/// Why most modules are refused.
+const ONE_PLACE: &str = "it keeps its state in one place for the whole process";
 
 fn refuse(name: &str, why: &str) -> Verdict {
     Verdict::Refused(format!(
