@@ -1,0 +1,248 @@
+//! `cargo xtask test`: every check and every test, with one sum at the end.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::args::Args;
+use crate::error::{Error, Result};
+use crate::extension;
+use crate::pythons::{self, Found, Python};
+use crate::session::Session;
+use crate::tally::Runner;
+use crate::workspace;
+
+const USAGE: &str = "\
+Usage: cargo xtask test [--python PATH]... [--only rust|python] [--quick]
+
+  --python PATH   test on this Python only (or a version: 3.13), repeatable; else on the newest
+                  fix of each release line found
+  --only rust     the checks and tests that need no particular Python: format, lints, docs,
+                  crates without Python, models, benches compile
+  --only python   the tests of covet-interp, covet-py and covet_py on each Python
+  --quick         leave out the slow steps (named in the end)
+
+The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything failed.
+";
+
+/// What the Python tests need from PyPI.
+const PYTEST: &str = "pytest>=8.4,<10";
+
+#[derive(Default)]
+struct Options {
+    named: Vec<String>,
+    only: Option<String>,
+    quick: bool,
+}
+
+/// `cargo xtask test`
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let Some(options) = parse(args)? else {
+        print!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let started = Instant::now();
+    let found = pythons::find(&options.named)?;
+    let mut session = Session::default();
+    if options.only.as_deref() != Some("python") {
+        check_rust(&found.pythons[0], options.quick, &mut session)?;
+    }
+    if options.only.as_deref() != Some("rust") {
+        for python in choose(&found, &mut session)? {
+            check_python(python, &mut session)?;
+        }
+    }
+    session.finish(started)
+}
+
+fn parse(mut args: Args) -> Result<Option<Options>> {
+    let mut options = Options::default();
+    while let Some(word) = args.next_word() {
+        match word.as_str() {
+            "--python" => options.named.push(args.value("--python", USAGE)?),
+            "--quick" => options.quick = true,
+            "--only" => {
+                let only = args.value("--only", USAGE)?;
+                if only != "rust" && only != "python" {
+                    let what = format!("--only expects rust or python; found `{only}`");
+                    return Err(Error::usage(USAGE, what));
+                }
+                options.only = Some(only);
+            }
+            "--help" | "-h" => return Ok(None),
+            _ => return Err(Error::usage(USAGE, format!("unknown option `{word}`"))),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// Returns the Pythons to test on: those named, or else the best of each release line.
+fn choose<'a>(found: &'a Found, session: &mut Session) -> Result<Vec<&'a Python>> {
+    let mut chosen: Vec<&Python> = Vec::new();
+    let mut left_out = Vec::new();
+    for python in &found.pythons {
+        let same_line = chosen.iter().find(|other| other.line() == python.line());
+        match (python.library_folder(), same_line) {
+            (Err(reason), _) if !found.searched => return Err(Error::failed(reason)),
+            (Err(reason), _) => left_out.push(reason),
+            (Ok(_), Some(tested)) if found.searched => left_out.push(format!(
+                "Python {} ({}): {} stands for this release line; --python tests it",
+                python.label(),
+                python.executable.display(),
+                tested.label()
+            )),
+            _ => chosen.push(python),
+        }
+    }
+    if chosen.is_empty() {
+        return Err(Error::failed(format!(
+            "expected a Python that tests can link; found none:\n  {}",
+            left_out.join("\n  ")
+        )));
+    }
+    for reason in left_out {
+        session.skip(reason);
+    }
+    Ok(chosen)
+}
+
+/// The checks and tests that run once, whatever the number of Pythons.
+fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()> {
+    println!("Rust (with Python {} where one is needed)", python.label());
+    let target = workspace::target().join("checks");
+    let cargo = |words: &str| {
+        let mut cargo = workspace::cargo(&target);
+        cargo
+            .args(words.split(' '))
+            .env("PYO3_PYTHON", &python.executable);
+        cargo
+    };
+    for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let there = cargo(command)
+            .arg("--version")
+            .output()
+            .is_ok_and(|out| out.status.success());
+        if !there {
+            session.fail(format!(
+                "{component}: expected `cargo {command}`; it is not installed. Add it with `rustup component add \
+                 {component}`"
+            ));
+        } else if command == "fmt" {
+            session.step("format", Runner::Check, cargo("fmt --all --check"))?;
+        } else {
+            session.step(
+                "lints (clippy)",
+                Runner::Check,
+                cargo("clippy --workspace --all-targets --locked -- -D warnings"),
+            )?;
+        }
+    }
+    session.step(
+        "tests of the crates without Python",
+        Runner::Libtest,
+        cargo(
+            "test --workspace --exclude covet-interp --exclude covet-py --exclude covet-benches --locked \
+             --no-fail-fast",
+        ),
+    )?;
+    if quick {
+        for name in ["documentation", "benches compile", "models (loom)"] {
+            session.skip(format!("{name}: left out by --quick"));
+        }
+        return Ok(());
+    }
+    let mut doc = cargo("doc --workspace --no-deps --locked");
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    session.step("documentation", Runner::Check, doc)?;
+    session.step(
+        "benches compile",
+        Runner::Check,
+        cargo("check --package covet-benches --all-targets --locked"),
+    )?;
+    if !workspace::root().join("covet-queue/tests/loom.rs").exists() {
+        session.skip("models (loom): covet-queue/tests/loom.rs does not exist".into());
+        return Ok(());
+    }
+    let mut loom = workspace::cargo(&workspace::target().join("loom"));
+    loom.args(
+        "test --release --package covet-queue --test loom --locked --no-fail-fast".split(' '),
+    )
+    .env("RUSTFLAGS", "--cfg loom");
+    session.step("models (loom)", Runner::Libtest, loom)?;
+    Ok(())
+}
+
+/// The tests of everything that names Python, on one of them.
+fn check_python(python: &Python, session: &mut Session) -> Result<()> {
+    println!("{python}");
+    let target = extension::folder(python).join("tests");
+    let library_folder = python.library_folder().map_err(Error::failed)?;
+    let cargo = |words: &str| {
+        let mut cargo = workspace::cargo(&target);
+        cargo
+            .args(["test", "--package", "covet-interp", "--package", "covet-py"])
+            .args(["--locked", "--no-fail-fast"])
+            .args(words.split(' '))
+            .env("PYO3_PYTHON", &python.executable);
+        cargo
+    };
+    let name = |what: &str| format!("{} {what}", python.label());
+    let all_targets = "--lib --bins --tests --examples";
+    let built = session.step(
+        &name("build of covet-interp, covet-py"),
+        Runner::Check,
+        cargo(&format!("{all_targets} --no-run")),
+    )?;
+    if !built {
+        session.skip(name("all tests: what they test does not build"));
+        return Ok(());
+    }
+    session.step(
+        &name("tests of covet-interp, covet-py"),
+        Runner::Libtest,
+        cargo(all_targets),
+    )?;
+    let mut doc = cargo("--doc");
+    // The crates' build scripts give test programs the path to libpython, but rustdoc takes none.
+    doc.env("LD_LIBRARY_PATH", library_folder)
+        .env("DYLD_LIBRARY_PATH", library_folder);
+    session.step(&name("examples in the documentation"), Runner::Libtest, doc)?;
+
+    let tests = workspace::root().join("covet-py/tests");
+    if !has_python_tests(&tests) {
+        session.skip(name(
+            "tests of covet_py: no covet-py/tests/test_*.py exists",
+        ));
+        return Ok(());
+    }
+    let built = name("covet_py built and installed");
+    let started = Instant::now();
+    let environment = match extension::prepare(python, &[PYTEST]) {
+        Ok(environment) => environment,
+        Err(error) => {
+            session.fail(format!("{built}: {error}"));
+            return Ok(());
+        }
+    };
+    session.pass(&built, started);
+    let mut pytest = Command::new(environment.python);
+    pytest
+        .current_dir(workspace::root())
+        .args(
+            "-m pytest -q -rsx --tb=short -p no:cacheprovider -o faulthandler_timeout=300"
+                .split(' '),
+        )
+        .arg(&tests);
+    session.step(&name("tests of covet_py"), Runner::Pytest, pytest)?;
+    Ok(())
+}
+
+fn has_python_tests(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("test_") && name.ends_with(".py")
+        })
+    })
+}
