@@ -1,0 +1,122 @@
+//! Every element is dropped exactly once, wherever it is when the ring goes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+/// Counts how often it is dropped, and panics then if told to.
+struct Counted {
+    drops: Arc<AtomicUsize>,
+    panics: bool,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.drops.fetch_add(1, Relaxed);
+        assert!(!self.panics, "a drop that panics");
+    }
+}
+
+fn counted(drops: &Arc<AtomicUsize>) -> Counted {
+    Counted {
+        drops: Arc::clone(drops),
+        panics: false,
+    }
+}
+
+macro_rules! for_each_ring {
+    ($($ring:ident)*) => {$(
+        // One ring's handles are changed by their methods, the other's are not.
+        #[allow(unused_mut)]
+        mod $ring {
+            use super::*;
+            use covet_queue::$ring::{bounded, bounded_from};
+
+            #[test]
+            fn what_is_left_is_dropped_with_the_ring() {
+                // Pushed and popped before: the left elements lie across the end of the slots, and positions wrap.
+                for passed in 0..9 {
+                    for left in 0..=5 {
+                        let drops = Arc::new(AtomicUsize::new(0));
+                        let (mut producer, mut consumer) = bounded_from(5, usize::MAX - 4);
+                        for _ in 0..passed {
+                            assert!(producer.try_push(counted(&drops)).is_ok());
+                            drop(consumer.try_pop());
+                        }
+                        assert_eq!(drops.load(Relaxed), passed);
+                        for _ in 0..left {
+                            assert!(producer.try_push(counted(&drops)).is_ok());
+                        }
+                        drop(producer);
+                        assert_eq!(drops.load(Relaxed), passed);
+                        drop(consumer);
+                        assert_eq!(drops.load(Relaxed), passed + left);
+                    }
+                }
+            }
+
+            #[test]
+            fn a_refused_value_is_dropped_by_who_pushed_it() {
+                let drops = Arc::new(AtomicUsize::new(0));
+                let (mut producer, mut consumer) = bounded(1);
+                assert!(producer.try_push(counted(&drops)).is_ok());
+                drop(producer.try_push(counted(&drops)));
+                assert_eq!(drops.load(Relaxed), 1);
+                consumer.close();
+                drop(producer.push(counted(&drops)));
+                assert_eq!(drops.load(Relaxed), 2);
+                drop((producer, consumer));
+                assert_eq!(drops.load(Relaxed), 3);
+            }
+
+            #[test]
+            fn a_drop_that_panics_does_not_keep_the_others() {
+                let drops = Arc::new(AtomicUsize::new(0));
+                let (mut producer, consumer) = bounded(4);
+                for n in 0..4 {
+                    let value = Counted { drops: Arc::clone(&drops), panics: n == 1 };
+                    assert!(producer.try_push(value).is_ok());
+                }
+                drop(producer);
+                assert!(catch_unwind(AssertUnwindSafe(|| drop(consumer))).is_err());
+                assert_eq!(drops.load(Relaxed), 4);
+            }
+
+            #[test]
+            fn closing_against_pushes_neither_loses_nor_doubles() {
+                let drops = Arc::new(AtomicUsize::new(0));
+                let mut made = 0;
+                for round in 0..ROUNDS {
+                    let (mut producer, mut consumer) = bounded(4);
+                    let value_drops = Arc::clone(&drops);
+                    let pushing = thread::spawn(move || {
+                        let mut pushed = 0;
+                        while producer.push(counted(&value_drops)).is_ok() {
+                            pushed += 1;
+                        }
+                        pushed
+                    });
+                    let mut popped = 0;
+                    for _ in 0..round % 7 {
+                        drop(consumer.pop().unwrap_or_else(|_| panic!("closed by nobody")));
+                        popped += 1;
+                    }
+                    consumer.close();
+                    while consumer.pop().is_ok() {
+                        popped += 1;
+                    }
+                    let pushed = pushing.join().unwrap();
+                    assert_eq!(pushed, popped);
+                    // The one that was refused.
+                    made += pushed + 1;
+                    assert_eq!(drops.load(Relaxed), made);
+                }
+            }
+        }
+    )*};
+}
+
+const ROUNDS: usize = if cfg!(miri) { 20 } else { 2_000 };
+
+for_each_ring!(spsc mpmc);
