@@ -278,10 +278,10 @@ impl Pool {
             .is_some_and(|mut here| batch.run_as_guest(&mut here) == Turn::Again)
     }
 
-    /// Raises `KeyboardInterrupt` in what runs under this number (of a task or a batch), as soon as its interpreter's GIL can
-    /// be had; what waits in a C function notices when that returns. Does not wait for it.
-    pub fn interrupt(&self, number: u64) {
-        self.shared.interrupt(Some(number));
+    /// Raises `KeyboardInterrupt` in what runs under this number (of a task or a batch; `None`: in all that runs), as soon as
+    /// its interpreter's GIL can be had; what waits in a C function notices when that returns. Does not wait for it.
+    pub fn interrupt(&self, number: Option<u64>) {
+        self.shared.interrupt(number);
     }
 
     /// Takes no more tasks. Those that are queued still run.

@@ -173,7 +173,7 @@ fn a_queued_task_can_be_cancelled_and_a_running_one_interrupted() {
     assert_eq!(queued.result(), Err(Error::Cancelled));
     assert!(!endless.cancel());
     assert!(!endless.wait(Some(Instant::now() + Duration::from_millis(20))));
-    pool.interrupt(endless.number());
+    pool.interrupt(Some(endless.number()));
     assert_eq!(raised(endless.result()).kind, "KeyboardInterrupt");
     assert_eq!(submit(&pool, "2"), Ok(Value::Int(2)));
 }
@@ -186,7 +186,7 @@ fn an_interruption_of_a_finished_task_hits_nobody() {
         if n % 2 == 0 {
             task.wait(None);
         }
-        pool.interrupt(task.number());
+        pool.interrupt(Some(task.number()));
         let outcome = task.result();
         assert!(
             outcome == Ok(Value::Int(499_500))

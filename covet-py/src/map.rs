@@ -303,7 +303,7 @@ unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
             {
                 ended.batch.cancel();
                 if ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyboardInterrupt) != 0 {
-                    ended.pool.interrupt(ended.batch.number());
+                    ended.pool.interrupt(Some(ended.batch.number()));
                 }
             }
         }

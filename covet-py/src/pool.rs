@@ -101,7 +101,7 @@ static mut METHODS: [ffi::PyMethodDef; 8] = [
         c"_interrupt",
         with_class(interrupt),
         KEYWORDS,
-        c"_interrupt($self, number, /)\n--\n\nRaises KeyboardInterrupt in the task or the map of this number, if it runs."
+        c"_interrupt($self, number, /)\n--\n\nRaises KeyboardInterrupt in the task or the map of this number, if it runs; None: in all that run."
     ),
     ffi::PyMethodDef::zeroed(),
 ];
@@ -280,7 +280,7 @@ unsafe fn call_with(
         if let Err(Raised) = state.wait(None, |until| task.wait(until)) {
             // Ctrl-C: nobody waits for it any more.
             task.cancel();
-            pool.interrupt(task.number());
+            pool.interrupt(Some(task.number()));
             return Err(Raised);
         }
         task::value(state, &task)
@@ -513,10 +513,15 @@ unsafe extern "C" fn interrupt(
     // SAFETY: CPython calls this attached, with live arguments, on an instance of the class.
     entry::object(|| unsafe {
         let (number, _) = Arguments::new(arguments, positional, names).split_first("a number")?;
-        let number = ffi::PyLong_AsUnsignedLongLong(number);
-        if !ffi::PyErr_Occurred().is_null() {
-            return Err(Raised);
-        }
+        let number = if number == ffi::Py_None() {
+            None
+        } else {
+            let number = ffi::PyLong_AsUnsignedLongLong(number);
+            if !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised);
+            }
+            Some(number)
+        };
         pool_of(this)?.interrupt(number);
         none()
     })

@@ -99,9 +99,12 @@ class PoolExecutor(_native.Pool, Executor):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> bool | None:
-        """Shuts down and waits; after a Ctrl-C, cancels what is queued."""
+        """Shuts down and waits. A Ctrl-C is for the tasks too: what is queued is cancelled, what runs is interrupted."""
         interrupted = exc_type is not None and issubclass(exc_type, KeyboardInterrupt)
-        self.shutdown(wait=True, cancel_futures=interrupted)
+        self._close(interrupted)
+        if interrupted:
+            self._interrupt(None)
+        self._wait_ended(None)
         return False
 
     def __repr__(self) -> str:

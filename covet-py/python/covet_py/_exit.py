@@ -16,20 +16,33 @@ from covet_py import _future, _native
 
 # Seconds that interrupted tasks get before the process ends without them.
 _GRACE = 5.0
+_ATTEMPTS = 5
 
 
 def _shut_down() -> None:
     try:
-        _native.shut_down_all(None)
+        # A program that was ended by Ctrl-C is not to go on in its tasks.
+        interrupted = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
+        if not interrupted:
+            _native.shut_down_all(None)
     except KeyboardInterrupt:
+        interrupted = True
+    if interrupted and not _interrupt():
+        _leave()
+    _future.stop()
+
+
+def _interrupt() -> bool:
+    """Cancels and interrupts everything; returns whether it has stopped."""
+    # Again and again: a task may catch the exception and go on, or begin between two looks.
+    for _ in range(_ATTEMPTS):
         _native.interrupt_all()
         try:
-            ended = _native.shut_down_all(_GRACE)
+            if _native.shut_down_all(_GRACE / _ATTEMPTS):
+                return True
         except KeyboardInterrupt:
-            ended = False
-        if not ended:
-            _leave()
-    _future.stop()
+            return False
+    return False
 
 
 def _leave() -> None:
