@@ -8,6 +8,7 @@ use crate::ffi;
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
 use crate::object::Raised;
+use crate::registry;
 use crate::runtime::Runtime;
 use crate::slot::{self, Slot};
 use crate::strategy::{Decision, Strategy};
@@ -87,7 +88,8 @@ impl Builder {
     /// one waits for it.
     ///
     /// # Errors
-    /// [`Error::Strategy`] when the strategy asked for cannot work here; [`Error::Thread`] when no thread can be had.
+    /// [`Error::Strategy`] when the strategy asked for cannot work here; [`Error::Runtime`] when the calling interpreter is
+    /// about to end; [`Error::Thread`] when no thread can be had.
     pub fn build(self, runtime: &Runtime) -> Result<Pool, Error> {
         let decision = runtime.facts().decide(self.strategy)?;
         let workers = self.workers.unwrap_or_else(|| {
@@ -96,6 +98,7 @@ impl Builder {
         let (ring, intake) = mpmc::bounded(self.queue_size.unwrap_or(QUEUE_SIZE));
         let shared = Arc::new(Shared {
             number: job::next_number(),
+            home: registry::this_interpreter(),
             name: self.name.unwrap_or_else(|| "covet".to_owned()),
             decision,
             place: place(),
@@ -109,7 +112,7 @@ impl Builder {
             live: Mutex::new(workers),
             ended: Condvar::new(),
         });
-        live_pools().push(Arc::clone(&shared));
+        registry::enlist(&shared)?;
         for index in 0..workers {
             if let Err(error) = worker::spawn(&shared, index) {
                 // The ones that do not run count as ended; those that do end by themselves.
@@ -332,6 +335,8 @@ fn write_arguments(arguments: &[Value], message: &mut Vec<u8>) -> Result<(), Err
 /// What a pool's handle, its workers and its borrowers share.
 pub(crate) struct Shared {
     number: u64,
+    /// The interpreter that made it.
+    home: i64,
     name: String,
     decision: Decision,
     place: Vec<u8>,
@@ -352,6 +357,10 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    pub(crate) fn home(&self) -> i64 {
+        self.home
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -460,7 +469,7 @@ impl Shared {
         self.close();
     }
 
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         self.ring.close();
         self.idle.notify_all();
     }
@@ -472,13 +481,13 @@ impl Shared {
         }
     }
 
-    fn abandon_now(&self, why: &Error) {
+    pub(crate) fn abandon_now(&self, why: &Error) {
         while let Some(job) = self.next_job_now() {
             job.abandon(why);
         }
     }
 
-    fn interrupt(self: &Arc<Self>, job: Option<u64>) {
+    pub(crate) fn interrupt(self: &Arc<Self>, job: Option<u64>) {
         for seat in self.seats.iter() {
             let Some(slot) = seat.get().cloned() else {
                 continue;
@@ -502,12 +511,12 @@ impl Shared {
         if last {
             // Nobody is left to run what came in between the last look at the queue and its closing.
             self.abandon_now(&self.refusal());
-            live_pools().retain(|pool| pool.number != self.number);
+            registry::strike_off(self);
             self.ended.notify_all();
         }
     }
 
-    fn wait_ended(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
         let mut live = self.live();
         while *live > 0 {
             live = match deadline {
@@ -539,31 +548,5 @@ impl fmt::Debug for Shared {
             .field("workers", &self.seats.len())
             .field("queued", &self.ring.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// The pools that have workers.
-fn live_pools() -> MutexGuard<'static, Vec<Arc<Shared>>> {
-    static LIVE: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
-    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Closes every pool of the process and waits until their workers have ended, or until the deadline. Returns whether they have.
-///
-/// Whoever finalizes Python calls this first: with a subinterpreter still running, finalizing kills the process. Detach
-/// first.
-pub fn shut_down_all(deadline: Option<Instant>) -> bool {
-    let pools = live_pools().clone();
-    for pool in &pools {
-        pool.close();
-    }
-    pools.iter().all(|pool| pool.wait_ended(deadline))
-}
-
-/// Cancels every queued task of every pool, and interrupts what runs.
-pub fn interrupt_all() {
-    for pool in &live_pools().clone() {
-        pool.abandon_now(&Error::Cancelled);
-        pool.interrupt(None);
     }
 }

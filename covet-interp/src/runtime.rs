@@ -3,7 +3,7 @@
 use crate::attach::AtMain;
 use crate::error::Error;
 use crate::ffi;
-use crate::pool;
+use crate::registry::PoolsOf;
 use crate::strategy::Facts;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,7 +65,7 @@ impl Runtime {
     /// Joins the Python that runs in this process (this code is part of an extension module, or another library
     /// started Python).
     ///
-    /// Whoever started it must call [`shut_down_all`](crate::shut_down_all) before it is finalized.
+    /// Whoever started it must call [`PoolsOf::shut_down`] before it is finalized.
     ///
     /// # Errors
     /// [`Error::Runtime`] when no Python is running.
@@ -92,7 +92,7 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         if let Some(state) = self.embedded {
-            pool::shut_down_all(None);
+            PoolsOf::main().shut_down(None);
             // SAFETY: this thread started Python and gave up this state; no pool runs any more.
             unsafe {
                 ffi::PyEval_RestoreThread(state);

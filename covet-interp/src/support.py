@@ -28,6 +28,9 @@ class RemoteTraceback(Exception):
 def dumps(value):
     """Pickles anything: by reference where every interpreter can import it, else by value."""
     refusal = None
+    dates = sys.modules.get("_pydatetime")
+    if dates is not None and dates.datetime.__module__ != "datetime":
+        _name_dates(dates)
     try:
         data = pickle.dumps(value, _PROTOCOL)
         # `__main__` is another module in every interpreter: what it defines must travel by value.
@@ -50,6 +53,12 @@ def dumps(value):
             f"{_shape(value)} cannot be sent to another interpreter ({type(cause).__name__}: {cause}); "
             "send what it is made from, and make it inside the task"
         ) from cause
+
+
+def _name_dates(dates):
+    """Gives the pure Python dates of 3.12, the fallback where `_datetime` is refused, the name of the others."""
+    for name in ("date", "datetime", "time", "timedelta", "timezone", "tzinfo", "IsoCalendarDate"):
+        getattr(dates, name).__module__ = "datetime"
 
 
 def _shape(value):

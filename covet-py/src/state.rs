@@ -4,7 +4,7 @@ use crate::entry::{self, Kind, raise};
 use crate::functions::Functions;
 use crate::{map, pool, task};
 use covet_interp::raw::{Object, Raised, Support};
-use covet_interp::{Detached, Function, ffi};
+use covet_interp::{Detached, Function, PoolsOf, ffi};
 use covet_queue::EventCount;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_ulong, c_void};
@@ -283,13 +283,13 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 5] = [
         c"shut_down_all",
         ffi::PyMethodDefPointer { PyCFunction: shut_down_all },
         ffi::METH_O,
-        c"shut_down_all($module, timeout, /)\n--\n\nCloses every pool of the process and waits for its workers. Returns whether they have ended."
+        c"shut_down_all($module, timeout, /)\n--\n\nCloses every pool made in this interpreter and waits for the workers. Returns whether they have ended."
     ),
     method!(
         c"interrupt_all",
         ffi::PyMethodDefPointer { PyCFunction: interrupt_all },
         ffi::METH_NOARGS,
-        c"interrupt_all($module, /)\n--\n\nCancels every queued task of the process and interrupts what runs."
+        c"interrupt_all($module, /)\n--\n\nCancels every queued task of the pools made in this interpreter and interrupts what runs."
     ),
     ffi::PyMethodDef::zeroed(),
 ];
@@ -339,7 +339,8 @@ unsafe extern "C" fn shut_down_all(
     // SAFETY: CPython calls this attached, with the module and one argument.
     entry::object(|| unsafe {
         let deadline = entry::seconds(timeout)?.map(|limit| Instant::now() + limit);
-        let ended = State::of(module)?.wait(deadline, covet_interp::shut_down_all)?;
+        let pools = PoolsOf::this_interpreter();
+        let ended = State::of(module)?.wait(deadline, |until| pools.shut_down(until))?;
         Object::owned(ffi::PyBool_FromLong(ended.into()))
     })
 }
@@ -349,7 +350,7 @@ unsafe extern "C" fn interrupt_all(
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     entry::object(|| {
-        covet_interp::interrupt_all();
+        PoolsOf::this_interpreter().interrupt();
         // SAFETY: CPython calls this attached.
         unsafe { Object::borrowed(ffi::Py_None()) }
     })

@@ -1,0 +1,110 @@
+//! The pools of this process that have workers, by the interpreter that made them.
+//!
+//! Whoever ends an interpreter ends the pools made in it first: with a subinterpreter still running, finalizing Python
+//! kills the process. A pool made inside a task belongs to the interpreter of that task.
+
+use crate::attach::Detached;
+use crate::error::Error;
+use crate::ffi;
+use crate::pool::Shared;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+#[derive(Default)]
+struct Registry {
+    live: Vec<Arc<Shared>>,
+    /// The interpreters that are about to end.
+    ending: Vec<i64>,
+}
+
+fn registry() -> MutexGuard<'static, Registry> {
+    static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+        live: Vec::new(),
+        ending: Vec::new(),
+    });
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The number of the interpreter that the calling thread is attached to, or of the main one.
+pub(crate) fn this_interpreter() -> i64 {
+    let interpreter = ffi::current_interpreter();
+    if interpreter.is_null() {
+        return MAIN;
+    }
+    // SAFETY: the calling thread is attached to it, so it is alive.
+    unsafe { ffi::PyInterpreterState_GetID(interpreter) }
+}
+
+/// The number of the main interpreter.
+const MAIN: i64 = 0;
+
+/// Adds a pool that is about to get workers.
+///
+/// # Errors
+/// [`Error::Runtime`] when its interpreter is about to end.
+pub(crate) fn enlist(pool: &Arc<Shared>) -> Result<(), Error> {
+    let mut registry = registry();
+    if registry.ending.contains(&pool.home()) {
+        return Err(Error::Runtime(
+            "cannot make a pool: the interpreter is shutting down".to_owned(),
+        ));
+    }
+    registry.live.push(Arc::clone(pool));
+    Ok(())
+}
+
+/// Removes a pool whose workers have ended.
+pub(crate) fn strike_off(pool: &Shared) {
+    registry()
+        .live
+        .retain(|live| live.number() != pool.number());
+}
+
+/// The pools that one interpreter made, for whoever ends that interpreter.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolsOf(i64);
+
+impl PoolsOf {
+    /// Those of the interpreter that the calling thread is attached to; of the main one if it is not attached.
+    pub fn this_interpreter() -> Self {
+        Self(this_interpreter())
+    }
+
+    /// Those of the main interpreter.
+    pub(crate) fn main() -> Self {
+        Self(MAIN)
+    }
+
+    fn live(self) -> Vec<Arc<Shared>> {
+        registry()
+            .live
+            .iter()
+            .filter(|pool| pool.home() == self.0)
+            .cloned()
+            .collect()
+    }
+
+    /// Refuses new pools, closes every pool, and waits (detached) until their workers have ended or until the deadline.
+    /// Returns whether they have.
+    pub fn shut_down(self, deadline: Option<Instant>) -> bool {
+        let mut registry = registry();
+        if !registry.ending.contains(&self.0) {
+            registry.ending.push(self.0);
+        }
+        drop(registry);
+        let pools = self.live();
+        for pool in &pools {
+            pool.close();
+        }
+        let _detached = Detached::new();
+        pools.iter().all(|pool| pool.wait_ended(deadline))
+    }
+
+    /// Cancels every queued task of every pool, and interrupts what runs.
+    pub fn interrupt(self) {
+        for pool in self.live() {
+            pool.abandon_now(&Error::Cancelled);
+            pool.interrupt(None);
+        }
+    }
+}
