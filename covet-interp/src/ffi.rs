@@ -39,9 +39,11 @@ unsafe extern "C" {
 }
 
 /// The identity that CPython gives the calling thread (`threading.get_ident()`).
-pub fn thread_ident() -> c_ulong {
+#[inline]
+#[allow(clippy::useless_conversion)] // a C long has 32 bits elsewhere
+pub fn thread_ident() -> u64 {
     // SAFETY: needs no thread state and touches nothing but the calling thread's own identity.
-    unsafe { PyThread_get_thread_ident() }
+    unsafe { PyThread_get_thread_ident() }.into()
 }
 
 /// The attached thread state of the calling thread, or null.
@@ -149,13 +151,13 @@ pub unsafe fn set_raised(error: *mut PyObject) {
     }
 }
 
-/// Schedules `exception` in the thread `ident` of the attached interpreter; null takes a scheduled one back.
+/// Schedules `exception` in a thread of the attached interpreter; null takes a scheduled one back.
 ///
 /// # Safety
 /// A thread state is attached.
-pub unsafe fn set_async_exception(ident: c_ulong, exception: *mut PyObject) -> c_int {
+pub unsafe fn set_async_exception(thread: u64, exception: *mut PyObject) -> c_int {
     // SAFETY: attached. pyo3-ffi types the identity as a signed long; CPython takes the same bits.
-    unsafe { PyThreadState_SetAsyncExc(ident as c_long, exception) }
+    unsafe { PyThreadState_SetAsyncExc(thread as c_long, exception) }
 }
 
 /// Whether the module definition says that every interpreter may load it under a GIL of its own; `None` where only

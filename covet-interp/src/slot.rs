@@ -19,7 +19,6 @@ use crate::ffi;
 use crate::function::Functions;
 use crate::support::Support;
 use std::cell::{RefCell, UnsafeCell};
-use std::ffi::c_ulong;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -210,7 +209,7 @@ impl Slot {
     pub(crate) fn begin(&self, job: u64) {
         self.running
             .thread
-            .store(u64::from(ffi::thread_ident()), Ordering::Relaxed);
+            .store(ffi::thread_ident(), Ordering::Relaxed);
         // SeqCst: this store and the load in `finish` against the increment and load in `interrupt`.
         self.running.job.store(job, Ordering::SeqCst);
     }
@@ -246,7 +245,7 @@ impl Slot {
             // stays taken and the interpreter alive. KeyboardInterrupt is a static type of the process.
             unsafe {
                 let _visit = Visit::new(self.interpreter);
-                let thread = running.thread.load(Ordering::Relaxed) as c_ulong;
+                let thread = running.thread.load(Ordering::Relaxed);
                 ffi::set_async_exception(thread, ffi::PyExc_KeyboardInterrupt);
             }
             running.interrupted.store(true, Ordering::Release);

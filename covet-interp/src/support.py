@@ -48,11 +48,10 @@ def dumps(value):
     try:
         return cloudpickle.dumps(value, _PROTOCOL)
     except Exception as error:
-        cause = refusal or error
         raise pickle.PicklingError(
-            f"{_shape(value)} cannot be sent to another interpreter ({type(cause).__name__}: {cause}); "
+            f"{_shape(value)} cannot be sent to another interpreter ({type(error).__name__}: {error}); "
             "send what it is made from, and make it inside the task"
-        ) from cause
+        ) from error
 
 
 def _name_dates(dates):

@@ -37,7 +37,7 @@ fn guarded<R>(body: impl FnOnce() -> Result<R, Raised>) -> Result<R, Raised> {
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no message");
         Err(raise(
-            Kind::SystemError,
+            Kind::System,
             &format!("covet_py panicked, which is a bug: {text}"),
         ))
     })
@@ -46,11 +46,11 @@ fn guarded<R>(body: impl FnOnce() -> Result<R, Raised>) -> Result<R, Raised> {
 /// Exceptions that Rust raises by itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    RuntimeError,
-    SystemError,
-    TimeoutError,
-    TypeError,
-    ValueError,
+    Runtime,
+    System,
+    Timeout,
+    Type,
+    Value,
 }
 
 /// Raises an exception with a text. The calling thread is attached.
@@ -59,11 +59,11 @@ pub(crate) fn raise(kind: Kind, text: &str) -> Raised {
     // SAFETY: attached, as every function that CPython calls; the types are static and immortal.
     unsafe {
         let kind = match kind {
-            Kind::RuntimeError => ffi::PyExc_RuntimeError,
-            Kind::SystemError => ffi::PyExc_SystemError,
-            Kind::TimeoutError => ffi::PyExc_TimeoutError,
-            Kind::TypeError => ffi::PyExc_TypeError,
-            Kind::ValueError => ffi::PyExc_ValueError,
+            Kind::Runtime => ffi::PyExc_RuntimeError,
+            Kind::System => ffi::PyExc_SystemError,
+            Kind::Timeout => ffi::PyExc_TimeoutError,
+            Kind::Type => ffi::PyExc_TypeError,
+            Kind::Value => ffi::PyExc_ValueError,
         };
         if let Ok(text) = Object::string(text) {
             ffi::PyErr_SetObject(kind, text.as_ptr());
@@ -108,10 +108,10 @@ impl Arguments<'_> {
 
     /// The first positional argument, and the rest.
     pub(crate) fn split_first(self, what: &str) -> Result<(*mut ffi::PyObject, Self), Raised> {
-        // SAFETY: `names` is null or a tuple.
         let named = if self.names.is_null() {
             0
         } else {
+            // SAFETY: a tuple if it is not null.
             unsafe { ffi::PyTuple_GET_SIZE(self.names) as usize }
         };
         match self.all.split_first() {
@@ -123,7 +123,7 @@ impl Arguments<'_> {
                 },
             )),
             _ => Err(raise(
-                Kind::TypeError,
+                Kind::Type,
                 &format!("expected {what} as the first positional argument"),
             )),
         }
@@ -143,7 +143,7 @@ pub(crate) fn seconds(value: *mut ffi::PyObject) -> Result<Option<std::time::Dur
         }
         if number.is_nan() {
             return Err(raise(
-                Kind::ValueError,
+                Kind::Value,
                 "expected a timeout in seconds, found nan",
             ));
         }
@@ -168,7 +168,7 @@ pub(crate) fn count(value: *mut ffi::PyObject, what: &str) -> Result<Option<usiz
         match usize::try_from(number) {
             Ok(number) if number > 0 => Ok(Some(number)),
             _ => Err(raise(
-                Kind::ValueError,
+                Kind::Value,
                 &format!("expected {what} to be at least 1, found {number}"),
             )),
         }

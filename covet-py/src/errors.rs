@@ -27,12 +27,12 @@ pub(crate) fn raise_error(state: &State, error: &Error) -> Raised {
         Error::Broken(_) => raise_ours(state, c"BrokenPool", &text),
         Error::Cancelled => raise_ours(state, c"CancelledError", &text),
         Error::Closed => raise(
-            Kind::RuntimeError,
+            Kind::Runtime,
             "cannot schedule new futures after shutdown: make a new pool",
         ),
-        Error::Strategy(_) => raise(Kind::ValueError, &text),
-        Error::TimedOut(_) => raise(Kind::TimeoutError, &text),
-        _ => raise(Kind::RuntimeError, &text),
+        Error::Strategy(_) => raise(Kind::Value, &text),
+        Error::TimedOut(_) => raise(Kind::Timeout, &text),
+        _ => raise(Kind::Runtime, &text),
     }
 }
 

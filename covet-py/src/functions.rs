@@ -25,6 +25,12 @@ struct Known {
     places: Vec<Place>,
 }
 
+// SAFETY: it lies in the module state of one interpreter: only threads attached to that interpreter reach it, which is
+// what its references ask for.
+unsafe impl Send for Known {}
+// SAFETY: as above; nothing in it changes.
+unsafe impl Sync for Known {}
+
 /// Somewhere that a pickled function was read from, and what was there.
 enum Place {
     /// The parts of a Python function; its attributes, of which it had none.

@@ -2,7 +2,7 @@
 //!
 //! A thin binding: every function here converts its arguments, gives the GIL up where it waits, calls
 //! `covet-interp`, and converts what comes back. The module can be imported in every interpreter: everything Python
-//! that it holds lies in its module state ([`state`]), there is no static Python object, and each type is a heap
+//! that it holds lies in its module state (`state.rs`), there is no static Python object, and each type is a heap
 //! type of the interpreter that made it (PEP 489, 630, 684).
 
 mod entry;

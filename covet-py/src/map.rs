@@ -231,10 +231,7 @@ impl Map {
             Ok(Some(chunk)) if done => Ok(chunk),
             Ok(_) => {
                 let limit = self.deadline.map_or(Duration::ZERO, |(_, limit)| limit);
-                Err(raise(
-                    Kind::TimeoutError,
-                    &Error::TimedOut(limit).to_string(),
-                ))
+                Err(raise(Kind::Timeout, &Error::TimedOut(limit).to_string()))
             }
             Err(error) => Err(raise_error(state, &error)),
         }
@@ -249,7 +246,7 @@ unsafe fn write_item(state: &State, item: &Object, out: &mut Vec<u8>) -> Result<
     // SAFETY: attached; the type is checked, and the tuple keeps its items alive.
     unsafe {
         if ffi::PyTuple_Check(item.as_ptr()) == 0 {
-            return Err(raise(Kind::TypeError, "expected an iterator of tuples"));
+            return Err(raise(Kind::Type, "expected an iterator of tuples"));
         }
         let size = ffi::PyTuple_GET_SIZE(item.as_ptr());
         let start = out.len();
@@ -286,7 +283,7 @@ unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
             Err(TryLockError::Poisoned(map)) => map.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 return Err(raise(
-                    Kind::ValueError,
+                    Kind::Value,
                     "map iterator already executing: another thread waits for its next result",
                 ));
             }

@@ -38,7 +38,7 @@ unsafe fn pool_of<'a>(this: *mut ffi::PyObject) -> Result<&'a Arc<Pool>, Raised>
     // SAFETY: the layout of instances, as promised; `new` made the field valid.
     unsafe { (*this.cast::<PoolObject>()).pool.get() }.ok_or_else(|| {
         raise(
-            Kind::RuntimeError,
+            Kind::Runtime,
             "this pool was never started: call super().__init__()",
         )
     })
@@ -381,7 +381,7 @@ unsafe extern "C" fn map_items(
             Arguments::new(arguments, positional, names).all
         else {
             return Err(raise(
-                Kind::TypeError,
+                Kind::Type,
                 "expected _map(fn, items, timeout, chunksize, buffersize)",
             ));
         };
@@ -418,7 +418,7 @@ unsafe extern "C" fn start(
             initargs,
         ] = Arguments::new(arguments, positional, names).all
         else {
-            return Err(raise(Kind::TypeError, "expected seven arguments"));
+            return Err(raise(Kind::Type, "expected seven arguments"));
         };
         let mut builder = Pool::builder().name(&Object::borrowed(name)?.text());
         if let Some(workers) = entry::count(workers, "max_workers")? {
@@ -458,7 +458,7 @@ unsafe extern "C" fn start(
             .set(Arc::new(pool))
             .is_err()
         {
-            return Err(raise(Kind::RuntimeError, "this pool was started before"));
+            return Err(raise(Kind::Runtime, "this pool was started before"));
         }
         none()
     })

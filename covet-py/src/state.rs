@@ -7,7 +7,7 @@ use covet_interp::raw::{Object, Raised, Support};
 use covet_interp::{Detached, Function, PoolsOf, ffi};
 use covet_queue::EventCount;
 use std::collections::VecDeque;
-use std::ffi::{c_int, c_ulong, c_void};
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub(crate) map_type: Object,
     functions: Functions,
     /// The thread that handles signals; `None` in a subinterpreter.
-    signals: Option<c_ulong>,
+    signals: Option<u64>,
     pub(crate) completions: Arc<Completions>,
 }
 
@@ -59,12 +59,7 @@ impl State {
                 .as_ref()
                 .and_then(|state| state.as_ref())
         };
-        state.ok_or_else(|| {
-            raise(
-                Kind::RuntimeError,
-                "covet_py was unloaded in this interpreter",
-            )
-        })
+        state.ok_or_else(|| raise(Kind::Runtime, "covet_py was unloaded in this interpreter"))
     }
 
     /// Whether signals are handled by the calling thread.
@@ -193,7 +188,7 @@ pub(crate) unsafe fn fill(module: *mut ffi::PyObject) -> Result<(), Raised> {
                 .attribute(c"main_thread")?
                 .call(&[])?
                 .attribute(c"ident")?;
-            Some(ffi::PyLong_AsUnsignedLong(ident.as_ptr()))
+            Some(ffi::PyLong_AsUnsignedLongLong(ident.as_ptr()))
         } else {
             None
         };

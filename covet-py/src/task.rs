@@ -155,7 +155,7 @@ pub(crate) unsafe fn value(state: &State, task: &Task) -> Result<Object, Raised>
         Some(Ok(message)) => unsafe { state.support.decode(message) },
         Some(Err(error)) => Err(raise_error(state, error)),
         None => Err(entry::raise(
-            entry::Kind::RuntimeError,
+            entry::Kind::Runtime,
             "expected a task that is done, found one that is not",
         )),
     }

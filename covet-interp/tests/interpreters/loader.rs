@@ -1,8 +1,6 @@
 //! Extension modules in interpreters with a GIL of their own.
 
-mod common;
-
-use common::{pool, raised, runtime};
+use crate::common::{pool, raised, runtime};
 use covet_interp::{Function, Pool, Strategy, Value};
 
 fn exec(pool: &Pool, source: &str) -> Result<Value, covet_interp::Error> {

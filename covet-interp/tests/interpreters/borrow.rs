@@ -1,8 +1,6 @@
 //! Calling threads in idle interpreters.
 
-mod common;
-
-use common::{on_big_stack, pool, raised, runtime};
+use crate::common::{on_big_stack, pool, raised, runtime};
 use covet_interp::{Error, Function, Pool, Value};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -118,12 +116,12 @@ fn borrowed_and_queued_work_share_the_interpreters() {
     let pool = pool();
     on_big_stack(|| {
         let sum = Function::reference("builtins", "sum");
-        let numbers = Value::List((0..100).map(Value::from).collect());
+        let numbers = [Value::List((0..100).map(Value::from).collect())];
         let tasks: Vec<_> = (0..200)
-            .map(|_| pool.submit(sum.clone(), &[numbers.clone()]).unwrap())
+            .map(|_| pool.submit(sum.clone(), &numbers).unwrap())
             .collect();
         for _ in 0..200 {
-            assert_eq!(pool.call(&sum, &[numbers.clone()]), Ok(Value::Int(4950)));
+            assert_eq!(pool.call(&sum, &numbers), Ok(Value::Int(4950)));
         }
         assert!(
             tasks

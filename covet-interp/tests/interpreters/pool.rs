@@ -1,8 +1,6 @@
 //! Pools: tasks, batches, errors, ends.
 
-mod common;
-
-use common::{on_big_stack, pool, raised, runtime};
+use crate::common::{on_big_stack, pool, raised, runtime};
 use covet_interp::{Block, Error, Function, Pool, Strategy, TaskState, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,10 @@
-//! One Python for all tests of a binary, and the helpers they share.
-
-#![allow(dead_code)] // each test binary uses its part
+//! One Python for all tests, and the helpers they share.
 
 use covet_interp::{Error, Pool, Runtime, Value};
 use std::sync::{Once, mpsc};
 
 /// Joins a Python that a thread of its own started: a process has one, and its tests run in any order on any thread.
-pub fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     static START: Once = Once::new();
     START.call_once(|| {
         let (started, wait) = mpsc::channel();
@@ -25,7 +23,7 @@ pub fn runtime() -> Runtime {
 }
 
 /// A pool with two workers.
-pub fn pool() -> Pool {
+pub(crate) fn pool() -> Pool {
     Pool::builder()
         .workers(2)
         .build(&runtime())
@@ -33,7 +31,7 @@ pub fn pool() -> Pool {
 }
 
 /// Runs `body` on a thread with a stack that every Python accepts from a borrower.
-pub fn on_big_stack<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn on_big_stack<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .stack_size(16 << 20)
@@ -46,7 +44,7 @@ pub fn on_big_stack<R: Send>(body: impl FnOnce() -> R + Send) -> R {
 }
 
 /// The exception that a task raised.
-pub fn raised(outcome: Result<Value, Error>) -> covet_interp::PythonError {
+pub(crate) fn raised(outcome: Result<Value, Error>) -> covet_interp::PythonError {
     match outcome {
         Err(Error::Python(error)) => error,
         other => panic!("expected a Python exception, found {other:?}"),
