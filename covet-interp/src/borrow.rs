@@ -172,17 +172,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Bytes of stack that Python needs below a caller that is lent an interpreter.
-///
-/// From 3.14 on CPython knows the real limit of each thread's stack and raises `RecursionError` before it; earlier
-/// ones count calls, and the count they allow needs about this much.
-pub(crate) const STACK_NEEDED: usize = if ffi::VERSION.1 >= 14 {
-    256 << 10
-} else {
-    4 << 20
-};
-
-/// Whether the calling thread has [`STACK_NEEDED`] left.
+/// Whether the calling thread has as much stack left as Python needs.
 #[inline]
 pub(crate) fn enough_stack() -> bool {
     thread_local! {
@@ -190,5 +180,5 @@ pub(crate) fn enough_stack() -> bool {
     }
     // The address of a local is near the stack pointer.
     let marker = 0u8;
-    LOWEST.with(|&lowest| (&raw const marker as usize).saturating_sub(lowest) >= STACK_NEEDED)
+    LOWEST.with(|&lowest| (&raw const marker as usize).saturating_sub(lowest) >= ffi::STACK_NEEDED)
 }

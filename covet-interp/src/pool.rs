@@ -162,8 +162,8 @@ impl Pool {
 
     /// Lends this thread an idle interpreter; waits (detached) while all are busy.
     ///
-    /// The thread needs 4 MiB of stack before Python 3.14, whose interpreters do not look at how much is left; 256 KiB
-    /// from then on. Rust's own threads have 2 MiB unless made with more.
+    /// The thread needs 6 MiB of stack on Python 3.13 and 3 MiB before, which do not look at how much is left; 256 KiB from
+    /// 3.14 on. Rust's own threads have 2 MiB unless made with more.
     ///
     /// # Errors
     /// [`Error::Closed`] or [`Error::Broken`] when the pool has no interpreters (any more); [`Error::Thread`] when the
@@ -176,7 +176,7 @@ impl Pool {
             return Err(Error::Thread(format!(
                 "expected {} KiB of stack below a caller that runs Python, found less: make the thread with a larger stack, \
                  or submit the task to a worker",
-                borrow::STACK_NEEDED >> 10
+                ffi::STACK_NEEDED >> 10
             )));
         }
         let slot = {

@@ -48,7 +48,7 @@ fn values_of_every_kind_come_back_as_they_went() {
         ]),
     ] {
         assert_eq!(
-            pool.submit(Arc::clone(&echo), &[value.clone()])
+            pool.submit(Arc::clone(&echo), std::slice::from_ref(&value))
                 .unwrap()
                 .result(),
             Ok(value)
@@ -305,7 +305,7 @@ fn each_strategy_that_works_here_gives_the_same_results() {
             Err(error) => assert_eq!(Err(error), facts.decide(Some(strategy))),
         }
     }
-    assert!(tried >= 1 + usize::from(facts.own_gil));
+    assert!(tried > usize::from(facts.own_gil));
 }
 
 #[test]
