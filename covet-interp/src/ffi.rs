@@ -45,10 +45,13 @@ pub const STACK_NEEDED: usize = if cfg!(Py_3_14) {
 };
 
 unsafe extern "C" {
-    fn PyThread_get_thread_ident() -> c_ulong;
+    // Under names of our own: later releases of pyo3-ffi declare more of the C API.
+    #[link_name = "PyThread_get_thread_ident"]
+    fn get_thread_ident() -> c_ulong;
 
-    /// The contents of a cell (a new reference), or null without an exception when it is empty.
-    pub fn PyCell_Get(cell: *mut PyObject) -> *mut PyObject;
+    /// `PyCell_Get`: the contents of a cell (a new reference), or null without an exception when it is empty.
+    #[link_name = "PyCell_Get"]
+    pub fn cell_contents(cell: *mut PyObject) -> *mut PyObject;
 }
 
 /// The identity that CPython gives the calling thread (`threading.get_ident()`).
@@ -56,7 +59,7 @@ unsafe extern "C" {
 #[allow(clippy::useless_conversion)] // a C long has 32 bits elsewhere
 pub fn thread_ident() -> u64 {
     // SAFETY: needs no thread state and touches nothing but the calling thread's own identity.
-    unsafe { PyThread_get_thread_ident() }.into()
+    unsafe { get_thread_ident() }.into()
 }
 
 /// The attached thread state of the calling thread, or null.

@@ -189,7 +189,7 @@ impl Place {
                 == found
         };
         // SAFETY: attached; the objects are of the types that the C functions want, as `_watch.py` made sure. What
-        // PyCell_Get and PyDict_GetItemRef return is given back; it is only compared.
+        // cell_contents and PyDict_GetItemRef return is given back; it is only compared.
         unsafe {
             match self {
                 Self::Function {
@@ -205,7 +205,7 @@ impl Place {
                         && ffi::PyDict_Size(attributes.as_ptr()) == 0
                 }
                 Self::Cell { cell, contents } => {
-                    let found = ffi::PyCell_Get(cell.as_ptr());
+                    let found = ffi::cell_contents(cell.as_ptr());
                     ffi::Py_XDECREF(found);
                     same(contents, found)
                 }
