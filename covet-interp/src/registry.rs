@@ -7,6 +7,7 @@ use crate::attach::Detached;
 use crate::error::Error;
 use crate::ffi;
 use crate::pool::Shared;
+use crate::strategy::Strategy;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -98,6 +99,20 @@ impl PoolsOf {
         }
         let _detached = Detached::new();
         pools.iter().all(|pool| pool.wait_ended(deadline))
+    }
+
+    /// Whether any of them runs in subinterpreters, so that `fork` would kill the child.
+    pub fn have_subinterpreters(self) -> bool {
+        self.live()
+            .iter()
+            .any(|pool| pool.strategy() == Strategy::Subinterpreters)
+    }
+
+    /// Forgets every pool of the process: for the child of a `fork`, where none of their threads is.
+    pub fn forget_all() {
+        let live = std::mem::take(&mut registry().live);
+        // Their locks may have been held when the process forked.
+        std::mem::forget(live);
     }
 
     /// Cancels every queued task of every pool, and interrupts what runs.

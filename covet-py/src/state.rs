@@ -261,7 +261,7 @@ macro_rules! method {
 }
 pub(crate) use method;
 
-pub(crate) static mut METHODS: [ffi::PyMethodDef; 5] = [
+pub(crate) static mut METHODS: [ffi::PyMethodDef; 7] = [
     method!(
         c"next_completions",
         ffi::PyMethodDefPointer { PyCFunction: next_completions },
@@ -285,6 +285,22 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 5] = [
         ffi::PyMethodDefPointer { PyCFunction: interrupt_all },
         ffi::METH_NOARGS,
         c"interrupt_all($module, /)\n--\n\nCancels every queued task of the pools made in this interpreter and interrupts what runs."
+    ),
+    method!(
+        c"have_subinterpreters",
+        ffi::PyMethodDefPointer {
+            PyCFunction: have_subinterpreters
+        },
+        ffi::METH_NOARGS,
+        c"have_subinterpreters($module, /)\n--\n\nWhether a pool made in this interpreter has subinterpreters."
+    ),
+    method!(
+        c"forget_pools",
+        ffi::PyMethodDefPointer {
+            PyCFunction: forget_pools
+        },
+        ffi::METH_NOARGS,
+        c"forget_pools($module, /)\n--\n\nForgets every pool, in the child of a fork."
     ),
     ffi::PyMethodDef::zeroed(),
 ];
@@ -346,6 +362,28 @@ unsafe extern "C" fn interrupt_all(
 ) -> *mut ffi::PyObject {
     entry::object(|| {
         PoolsOf::this_interpreter().interrupt();
+        // SAFETY: CPython calls this attached.
+        unsafe { Object::borrowed(ffi::Py_None()) }
+    })
+}
+
+unsafe extern "C" fn have_subinterpreters(
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    entry::object(|| {
+        let have = PoolsOf::this_interpreter().have_subinterpreters();
+        // SAFETY: CPython calls this attached.
+        unsafe { Object::owned(ffi::PyBool_FromLong(have.into())) }
+    })
+}
+
+unsafe extern "C" fn forget_pools(
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    entry::object(|| {
+        PoolsOf::forget_all();
         // SAFETY: CPython calls this attached.
         unsafe { Object::borrowed(ffi::Py_None()) }
     })

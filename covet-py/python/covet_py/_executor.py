@@ -6,7 +6,7 @@ import os
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from covet_py import _exit as _exit
+from covet_py import _lifecycle as _lifecycle
 from covet_py import _native
 from covet_py._future import Future
 

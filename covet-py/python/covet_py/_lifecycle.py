@@ -1,4 +1,4 @@
-"""What happens to pools that are still open when the interpreter ends.
+"""What happens to pools that are still open when the interpreter ends, or the process forks.
 
 Finalizing Python while a subinterpreter runs kills the process, on every version. So before the interpreter waits for
 its threads, every pool is closed, its tasks finish (as those of the standard pools do), and its interpreters end. Ctrl-C
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 
 from covet_py import _future, _native
 
@@ -57,6 +58,18 @@ def _leave() -> None:
             pass
     os._exit(130)
 
+
+def _before_fork() -> None:
+    if _native.have_subinterpreters():
+        warnings.warn(
+            "os.fork() while a covet_py.PoolExecutor with subinterpreters is open: CPython will crash in the child; "
+            "shut the pool down first, or start processes by spawn or forkserver",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_native.forget_pools)
 
 # Runs before the interpreter joins its threads; `atexit` would be too late for that.
 threading._register_atexit(_shut_down)  # type: ignore[attr-defined]
