@@ -8,7 +8,9 @@ use crate::ffi;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 type NotSend = PhantomData<*mut ()>;
 
@@ -28,6 +30,7 @@ impl Detached {
         let before = if ffi::current().is_null() {
             ptr::null_mut()
         } else {
+            away(1);
             // SAFETY: a thread state is attached.
             unsafe { ffi::PyEval_SaveThread() }
         };
@@ -49,6 +52,7 @@ impl Drop for Detached {
         if !self.before.is_null() {
             // SAFETY: this state was attached to this thread when the guard was made, and nothing is attached now.
             unsafe { ffi::PyEval_RestoreThread(self.before) }
+            away(-1);
         }
     }
 }
@@ -233,5 +237,57 @@ pub(crate) unsafe fn clear_states(
     {
         let _detached = Detached::new();
         let _ = thread.join();
+    }
+}
+
+/// How many times each thread has left the interpreter that it will come back to.
+type Away = Arc<AtomicIsize>;
+
+fn all_away() -> MutexGuard<'static, Vec<Weak<AtomicIsize>>> {
+    static ALL: Mutex<Vec<Weak<AtomicIsize>>> = Mutex::new(Vec::new());
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes that the calling thread leaves an interpreter (1), or is back (-1). Called attached, so that whoever holds the GIL
+/// afterwards sees it; a thread writes to memory of its own only.
+#[inline]
+pub(crate) fn away(change: isize) {
+    thread_local! {
+        static AWAY: Away = {
+            let away = Away::default();
+            let mut all = all_away();
+            all.retain(|other| other.strong_count() > 0);
+            all.push(Arc::downgrade(&away));
+            away
+        };
+    }
+    // A thread that is ending has nothing to come back to.
+    let _ = AWAY.try_with(|away| {
+        let now = away.load(Ordering::Relaxed);
+        away.store(now + change, Ordering::Release);
+    });
+}
+
+/// Waits, detached, until no other thread is about to attach itself again, or until the deadline. Returns whether none is.
+pub(crate) fn wait_quiet(deadline: Instant) -> bool {
+    loop {
+        let quiet = all_away().iter().all(|away| {
+            away.upgrade()
+                .is_none_or(|away| away.load(Ordering::Acquire) == 0)
+        });
+        if quiet || Instant::now() >= deadline {
+            return quiet;
+        }
+        let before = ffi::current();
+        // SAFETY: detaches this thread, if it is attached, and attaches it again; not noted as away.
+        unsafe {
+            if !before.is_null() {
+                ffi::PyEval_SaveThread();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            if !before.is_null() {
+                ffi::PyEval_RestoreThread(before);
+            }
+        }
     }
 }

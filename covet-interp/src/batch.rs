@@ -167,16 +167,27 @@ impl Batch {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds items, and returns how many more jobs should run the batch.
-    pub(crate) fn append(&self, block: Block) -> usize {
+    /// Adds items.
+    pub(crate) fn append(&self, block: Block) {
         let mut input = self.input();
         input.left += block.len();
         if !block.is_empty() {
             input.blocks.push_back(Arc::new(block));
         }
-        let more = self.workers.min(input.left).saturating_sub(input.runners);
-        input.runners += more;
-        more
+    }
+
+    /// Counts one more runner, if there is work for one. `Some(true)` says that it is the only one.
+    pub(crate) fn wants_runner(&self) -> Option<bool> {
+        let mut input = self.input();
+        (input.runners < self.workers.min(input.left)).then(|| {
+            input.runners += 1;
+            input.runners == 1
+        })
+    }
+
+    /// A runner that was counted does not run.
+    pub(crate) fn lose_runner(&self) {
+        self.input().runners -= 1;
     }
 
     /// Takes items that should take [`TARGET`] together, and leaves each worker its share.
@@ -262,7 +273,7 @@ impl Batch {
         self.input().runners += 1;
         let turn = self.run(here);
         if turn == Turn::Again {
-            self.input().runners -= 1;
+            self.lose_runner();
         }
         turn
     }
@@ -347,7 +358,7 @@ impl Job for Batch {
     }
 
     fn abandon(&self, why: &Error) {
-        self.input().runners -= 1;
+        self.lose_runner();
         self.fail(why.clone());
     }
 }

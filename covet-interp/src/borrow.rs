@@ -4,6 +4,7 @@
 //! reverse at the end: two GIL hand-overs that nobody contends, no queue, no other thread. Meanwhile other threads of
 //! the interpreter it came from run.
 
+use crate::attach;
 use crate::error::{Error, PythonError};
 use crate::ffi;
 use crate::function::Function;
@@ -47,6 +48,7 @@ impl<'p> Entered<'p> {
         // before the thread's own state for the interpreter is attached.
         unsafe {
             if !current.is_null() {
+                attach::away(1);
                 ffi::PyEval_SaveThread();
             }
             let state = slot.state_for_this_thread();
@@ -148,15 +150,25 @@ impl<'p> Entered<'p> {
         self.slot.begin(number);
     }
 
-    pub(crate) fn finish(&self) {
+    /// Ends what [`Entered::begin`] began, and the task.
+    pub(crate) fn finish(&mut self) {
         // SAFETY: this guard's thread is attached.
         unsafe { self.slot.finish() }
+        self.end_task();
+    }
+
+    #[inline]
+    fn end_task(&mut self) {
+        if let Ok(local) = self.local() {
+            local.functions.end_task();
+        }
     }
 }
 
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
+        self.end_task();
         // SAFETY: this guard attached its thread to the interpreter (if it had to), so it may detach it; `before` was
         // attached to this thread, and nothing is when it is attached again.
         unsafe {
@@ -167,6 +179,7 @@ impl Drop for Entered<'_> {
             self.idle.notify_one();
             if self.switched && !self.before.is_null() {
                 ffi::PyEval_RestoreThread(self.before);
+                attach::away(-1);
             }
         }
     }

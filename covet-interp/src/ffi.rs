@@ -248,3 +248,85 @@ pub const MODULE_WITHOUT_GIL: PyModuleDef_Slot = PyModuleDef_Slot {
     #[cfg(not(Py_3_13))]
     value: ptr::null_mut(),
 };
+
+/// Keeps the keyword tuples of argument parsers alive that a subinterpreter made.
+///
+/// The functions of C extensions share one static parser each. Its tuple of keyword names is made at the first call with
+/// keywords, and in 3.12 by whichever interpreter makes that call; main frees it when it finalizes, with another allocator,
+/// which corrupts its memory (3.13 makes it in main). One reference more, and main only counts it down.
+///
+/// # Safety
+/// Attached to main, and no other interpreter is left.
+pub unsafe fn keep_argument_parsers() {
+    #[cfg(all(Py_3_12, not(Py_3_13)))]
+    // SAFETY: attached. The parser is a copy of the C structure of 3.12, filled in as Argument Clinic does for a function
+    // f(a), and lives for ever, as the list of parsers that it is put into asks. The others in that list are static.
+    unsafe {
+        let keywords = Box::leak(Box::new([c"a".as_ptr(), ptr::null()]));
+        let parser = Box::leak(Box::new(ArgumentParser {
+            initialized: 0,
+            format: ptr::null(),
+            keywords: keywords.as_ptr(),
+            function_name: c"covet".as_ptr(),
+            message: ptr::null(),
+            positional_only: 0,
+            min: 0,
+            max: 0,
+            keyword_tuple: ptr::null_mut(),
+            next: ptr::null_mut(),
+        }));
+        let argument = [Py_None()];
+        let mut buffer = [ptr::null_mut(); 1];
+        _PyArg_UnpackKeywords(
+            argument.as_ptr(),
+            1,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            parser,
+            1,
+            1,
+            0,
+            buffer.as_mut_ptr(),
+        );
+        PyErr_Clear();
+        let mut other = parser.next;
+        while let Some(parser) = other.as_ref() {
+            // Negative: the tuple is part of the program.
+            if parser.initialized > 0 {
+                Py_XINCREF(parser.keyword_tuple);
+            }
+            other = parser.next;
+        }
+    }
+}
+
+/// `_PyArg_Parser` of CPython 3.12 (Include/cpython/modsupport.h).
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+#[repr(C)]
+struct ArgumentParser {
+    initialized: c_int,
+    format: *const std::ffi::c_char,
+    keywords: *const *const std::ffi::c_char,
+    function_name: *const std::ffi::c_char,
+    message: *const std::ffi::c_char,
+    positional_only: c_int,
+    min: c_int,
+    max: c_int,
+    keyword_tuple: *mut PyObject,
+    next: *mut ArgumentParser,
+}
+
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+unsafe extern "C" {
+    fn _PyArg_UnpackKeywords(
+        arguments: *const *mut PyObject,
+        positional: Py_ssize_t,
+        keyword_arguments: *mut PyObject,
+        names: *mut PyObject,
+        parser: *mut ArgumentParser,
+        min_positional: c_int,
+        max_positional: c_int,
+        min_keyword: c_int,
+        buffer: *mut *mut PyObject,
+    ) -> *const *mut PyObject;
+}

@@ -2,7 +2,8 @@
 //!
 //! A function is sent by *reference* (module and qualified name: each interpreter imports it once) or by *value*
 //! (the bytes that cloudpickle makes of it: each interpreter loads them once). Either way it gets a number that no
-//! other function of this process ever has, under which the interpreters keep what they made of it.
+//! other function of this process ever has, under which the interpreters keep what they made of it. What was sent by value
+//! and holds something that can change is made anew for each task, so that no task sees what another did to it.
 
 use crate::ffi;
 use crate::object::{Object, Raised};
@@ -24,7 +25,7 @@ pub struct Function {
 #[derive(Debug)]
 enum Body {
     Reference { module: String, name: String },
-    Value(Vec<u8>),
+    Value { pickled: Arc<[u8]>, fixed: bool },
 }
 
 impl Function {
@@ -46,25 +47,42 @@ impl Function {
         })
     }
 
-    /// The function that these bytes (from `cloudpickle.dumps`) hold.
+    /// The function that these bytes (from `cloudpickle.dumps`) hold. `fixed` says that nothing in it can change, so that an
+    /// interpreter may use what it made of it again; otherwise each task gets a new one.
     ///
     /// The same bytes give the same function while something holds on to it, so that an interpreter loads it once.
-    pub fn value(pickled: &[u8]) -> Arc<Self> {
-        type Known = Mutex<HashMap<Vec<u8>, Arc<Function>>>;
+    pub fn value(pickled: &[u8], fixed: bool) -> Arc<Self> {
+        type Known = Mutex<HashMap<Arc<[u8]>, Arc<Function>>>;
         static KNOWN: OnceLock<Known> = OnceLock::new();
+        let fixed = fixed && pickled.len() <= MOST_BYTES;
+        let pickled: Arc<[u8]> = pickled.into();
+        let make = |pickled: &Arc<[u8]>| {
+            Self::new(Body::Value {
+                pickled: Arc::clone(pickled),
+                fixed,
+            })
+        };
+        if !fixed {
+            return make(&pickled);
+        }
         let mut known = KNOWN
             .get_or_init(Known::default)
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(function) = known.get(pickled) {
+        if let Some(function) = known.get(&pickled) {
             return Arc::clone(function);
         }
         if known.len() >= MOST_KEPT {
             known.clear();
         }
-        let function = Self::new(Body::Value(pickled.to_vec()));
-        known.insert(pickled.to_vec(), Arc::clone(&function));
+        let function = make(&pickled);
+        known.insert(pickled, Arc::clone(&function));
         function
+    }
+
+    /// Whether an interpreter may use what it made of it for another task.
+    pub fn is_fixed(&self) -> bool {
+        !matches!(self.body, Body::Value { fixed: false, .. })
     }
 
     /// Whether every interpreter imports it by its name.
@@ -102,20 +120,31 @@ impl Function {
                 Body::Reference { module, name } => support
                     .part(c"resolve")?
                     .call(&[&Object::string(module)?, &Object::string(name)?]),
-                Body::Value(pickled) => support.part(c"loads")?.call(&[&Object::bytes(pickled)?]),
+                Body::Value { pickled, .. } => {
+                    support.part(c"loads")?.call(&[&Object::bytes(pickled)?])
+                }
             }
         }
     }
 }
 
-/// How many functions an interpreter keeps before it forgets them all and starts again.
-const MOST_KEPT: usize = 1024;
+/// How many functions are kept before all are forgotten.
+const MOST_KEPT: usize = 256;
+/// Functions sent by value with more bytes than this are not kept: they carry data.
+const MOST_BYTES: usize = 64 << 10;
 
 /// What one interpreter made of the functions it was sent.
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     made: HashMap<u64, Object, NumberHasher>,
-    latest: Option<(u64, Object)>,
+    latest: Option<Latest>,
+}
+
+#[derive(Debug)]
+struct Latest {
+    number: u64,
+    fixed: bool,
+    object: Object,
 }
 
 impl Functions {
@@ -129,13 +158,17 @@ impl Functions {
         if self
             .latest
             .as_ref()
-            .is_none_or(|(number, _)| *number != function.number)
+            .is_none_or(|latest| latest.number != function.number)
         {
             let object = self.find(function, support)?;
-            self.latest = Some((function.number, object));
+            self.latest = Some(Latest {
+                number: function.number,
+                fixed: function.is_fixed(),
+                object,
+            });
         }
         match &self.latest {
-            Some((_, object)) => Ok(object),
+            Some(latest) => Ok(&latest.object),
             None => Err(Raised),
         }
     }
@@ -145,11 +178,21 @@ impl Functions {
             return Ok(object.another());
         }
         let object = function.resolve(support)?;
-        if self.made.len() >= MOST_KEPT {
-            self.made.clear();
+        if function.is_fixed() {
+            if self.made.len() >= MOST_KEPT {
+                self.made.clear();
+            }
+            self.made.insert(function.number, object.another());
         }
-        self.made.insert(function.number, object.another());
         Ok(object)
+    }
+
+    /// A task is over: the next one gets a new object of a function that is not fixed.
+    #[inline]
+    pub(crate) fn end_task(&mut self) {
+        if self.latest.as_ref().is_some_and(|latest| !latest.fixed) {
+            self.latest = None;
+        }
     }
 }
 
@@ -179,21 +222,28 @@ impl std::hash::Hasher for Spread {
 impl Support {
     /// The [`Function`] that stands for a callable of this interpreter: by reference if every interpreter can import
     /// it, else by value. Pickles each time in the second case, since what a closure or `__main__` holds may have
-    /// changed.
+    /// changed. `fixed` is for [`Function::value`].
     ///
     /// # Errors
     /// [`Raised`] with `PicklingError` when the callable cannot be sent.
     ///
     /// # Safety
     /// Attached to this interpreter; `callable` is alive.
-    pub unsafe fn function(&self, callable: *mut ffi::PyObject) -> Result<Arc<Function>, Raised> {
+    pub unsafe fn function(
+        &self,
+        callable: *mut ffi::PyObject,
+        fixed: bool,
+    ) -> Result<Arc<Function>, Raised> {
         // SAFETY: attached and alive, as promised; `reference` returns None or a tuple of two `str`.
         unsafe {
             let callable = Object::borrowed(callable)?;
             let reference = self.part(c"reference")?.call(&[&callable])?;
             if reference.as_ptr() == ffi::Py_None() {
                 let pickled = self.part(c"dumps")?.call(&[&callable])?;
-                return Ok(Function::value(pickled.as_bytes().unwrap_or_default()));
+                return Ok(Function::value(
+                    pickled.as_bytes().unwrap_or_default(),
+                    fixed,
+                ));
             }
             let module = Object::borrowed(ffi::PyTuple_GetItem(reference.as_ptr(), 0))?;
             let name = Object::borrowed(ffi::PyTuple_GetItem(reference.as_ptr(), 1))?;

@@ -67,7 +67,7 @@ pub use error::{Error, PythonError};
 pub use function::Function;
 pub use pool::{Builder, Pool};
 pub use registry::PoolsOf;
-pub use runtime::Runtime;
+pub use runtime::{Runtime, before_finalize};
 pub use strategy::{Decision, Facts, Strategy};
 pub use task::{Task, TaskState};
 pub use value::Value;

@@ -23,25 +23,26 @@ def admit_extensions(admit):
     _imp.create_dynamic = create_dynamic
 
 
-def create_extension(name, path):
-    """Creates an extension module in the main interpreter, or finds it there.
+def create_extension(name, path, must_run):
+    """Creates an extension module in the main interpreter, or finds it there, and runs it if `must_run(module)`.
 
-    Not by importing it: whoever asks may hold the import locks of half the program.
+    Not by importing it: whoever asks may hold the import locks of half the program. The lock of the module itself is
+    taken, so that an import of it that is going on in the main interpreter is waited for.
     """
+    from importlib._bootstrap import _ModuleLockManager
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    if module is not None and getattr(spec, "origin", None) == path:
+    with _ModuleLockManager(name):
+        module = sys.modules.get(name)
+        spec = getattr(module, "__spec__", None)
+        if module is not None and getattr(spec, "origin", None) == path:
+            return module
+        spec = ModuleSpec(name, ExtensionFileLoader(name, path), origin=path)
+        spec.has_location = True
+        module = _imp.create_dynamic(spec)
+        if must_run(module):
+            try:
+                _imp.exec_dynamic(module)
+            except Exception:
+                pass  # comes again where the module is wanted
         return module
-    spec = ModuleSpec(name, ExtensionFileLoader(name, path), origin=path)
-    spec.has_location = True
-    return _imp.create_dynamic(spec)
-
-
-def execute_extension(module):
-    """Runs what `create_extension` created, unless it has run. Its own errors come again where it is wanted."""
-    try:
-        _imp.exec_dynamic(module)
-    except Exception:
-        pass

@@ -9,13 +9,13 @@
 //! The asking thread visits the main interpreter itself, so it must be able to take that GIL: whoever waits for a
 //! pool waits detached.
 
-use crate::attach::Visit;
+use crate::attach::{Detached, Visit};
 use crate::ffi;
 use crate::object::{Object, Raised};
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::panic::catch_unwind;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 const NAME: &CStr = c"_covet_loader";
@@ -38,9 +38,12 @@ const NEEDS: [(&str, &str); 1] = [("_zoneinfo", "_datetime")];
 /// A module file in one state.
 type Key = (String, Option<SystemTime>);
 
-fn verdicts() -> &'static Mutex<HashMap<Key, Verdict>> {
+fn verdicts() -> MutexGuard<'static, HashMap<Key, Verdict>> {
     static VERDICTS: OnceLock<Mutex<HashMap<Key, Verdict>>> = OnceLock::new();
-    VERDICTS.get_or_init(Mutex::default)
+    VERDICTS
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes the attached subinterpreter ask before it loads an extension module.
@@ -61,16 +64,27 @@ pub(crate) unsafe fn install() -> Result<(), Raised> {
             c"admit(name, path, refused): raises ImportError unless every interpreter may load it."
                 .as_ptr(),
     };
-    // SAFETY: attached. CPython only reads the method definition, which lives as long as the process.
+    // SAFETY: attached; the method definition lives as long as the process.
     unsafe {
-        let admit = Object::owned(ffi::PyCFunction_NewEx(
-            &raw mut ADMIT,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        ))?;
+        let admit = function(&raw mut ADMIT)?;
         module()?.attribute(c"admit_extensions")?.call(&[&admit])?;
     }
     Ok(())
+}
+
+/// A function object of the attached interpreter.
+///
+/// # Safety
+/// A thread state is attached; the definition lives as long as the process and is not written to.
+unsafe fn function(definition: *mut ffi::PyMethodDef) -> Result<Object, Raised> {
+    // SAFETY: as promised by the caller.
+    unsafe {
+        Object::owned(ffi::PyCFunction_NewEx(
+            definition,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        ))
+    }
 }
 
 /// The Python half of this file in the attached interpreter.
@@ -144,76 +158,63 @@ unsafe extern "C" fn admit(
 }
 
 fn verdict(name: &str, path: &str) -> Verdict {
+    /// One question at a time: the initialisation of a module may give main's GIL up half-way, and must not begin again then.
+    static ASKING: Mutex<()> = Mutex::new(());
+
     let changed = std::fs::metadata(path)
         .and_then(|data| data.modified())
         .ok();
     let key = (path.to_owned(), changed);
-    let known = verdicts()
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&key)
-        .cloned();
-    known.unwrap_or_else(|| {
-        // Not under the lock: the main interpreter may run Python code, which may come back here.
-        let found = match NEEDS.iter().find(|(module, _)| *module == name) {
-            Some((_, needed))
-                if matches!(
-                    verdict(needed, &path.replace(name, needed)),
-                    Verdict::Refused(_)
-                ) =>
-            {
-                refuse(name, &format!("it needs {needed}, which is refused"))
-            }
-            _ => ask_main(name, path),
-        };
-        verdicts()
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, found.clone());
-        found
-    })
+    if let Some(known) = verdicts().get(&key) {
+        return known.clone();
+    }
+    if let Some((_, needed)) = NEEDS.iter().find(|(module, _)| *module == name)
+        && let Verdict::Refused(_) = verdict(needed, &path.replace(name, needed))
+    {
+        return refuse(name, &format!("it needs {needed}, which is refused"));
+    }
+    let _detached = Detached::new();
+    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = verdicts().get(&key) {
+        return known.clone();
+    }
+    let found = ask_main(name, path);
+    verdicts().insert(key, found.clone());
+    found
 }
 
 /// Has the main interpreter create the module, and reads its definition.
 fn ask_main(name: &str, path: &str) -> Verdict {
+    static mut MUST_RUN: ffi::PyMethodDef = ffi::PyMethodDef {
+        ml_name: c"must_run".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunction: must_run,
+        },
+        ml_flags: ffi::METH_O,
+        ml_doc: c"must_run(module): whether main must run the module before others load it."
+            .as_ptr(),
+    };
     // SAFETY: a subinterpreter is running, so Python is initialised, and pools end before it finalizes. All objects
     // belong to main and die before the visit ends; the module itself is kept for ever, so that main has it.
     unsafe {
         let _visit = Visit::main();
         let created = module().and_then(|loader| {
-            loader
-                .attribute(c"create_extension")?
-                .call(&[&Object::string(name)?, &Object::string(path)?])
+            loader.attribute(c"create_extension")?.call(&[
+                &Object::string(name)?,
+                &Object::string(path)?,
+                &function(&raw mut MUST_RUN)?,
+            ])
         });
         match created {
             Ok(extension) => {
-                let definition = ffi::PyModule_GetDef(extension.as_ptr());
-                ffi::PyErr_Clear();
-                let supported = if definition.is_null() {
-                    None
-                } else {
-                    ffi::supports_own_gil(definition)
-                };
-                let verdict = match supported {
+                let verdict = match supports_own_gil(&extension) {
                     Some(true) => Verdict::Fits,
-                    Some(false) => refuse(
-                        name,
-                        "it keeps its state in one place for the whole process",
-                    ),
+                    Some(false) => refuse(name, ONE_PLACE),
                     None if ffi::MAIN_FIRST_MANDATORY => {
                         refuse(name, "it has no module definition")
                     }
                     None => Verdict::Unknown,
                 };
-                // Some initialise static types of the process when they run (`_datetime` before 3.14).
-                if ffi::MAIN_FIRST_MANDATORY && verdict == Verdict::Fits {
-                    let run = module().and_then(|loader| {
-                        loader.attribute(c"execute_extension")?.call(&[&extension])
-                    });
-                    if let Err(Raised) = run {
-                        ffi::PyErr_Clear();
-                    }
-                }
                 std::mem::forget(extension);
                 verdict
             }
@@ -227,6 +228,40 @@ fn ask_main(name: &str, path: &str) -> Verdict {
                     &format!("the main interpreter cannot load it: {text}"),
                 )
             }
+        }
+    }
+}
+
+/// `must_run(module)`, called by main: some modules initialise static types of the process when they run (`_datetime` before
+/// 3.14), which must happen in main first.
+unsafe extern "C" fn must_run(
+    _: *mut ffi::PyObject,
+    extension: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with a live argument; both answers are immortal.
+    unsafe {
+        let must = ffi::MAIN_FIRST_MANDATORY
+            && Object::borrowed(extension).is_ok_and(|e| supports_own_gil(&e) == Some(true));
+        let answer = if must {
+            ffi::Py_True()
+        } else {
+            ffi::Py_False()
+        };
+        ffi::Py_INCREF(answer);
+        answer
+    }
+}
+
+/// What the definition of a module says; `None` if it has none, or if only CPython can tell.
+fn supports_own_gil(extension: &Object) -> Option<bool> {
+    // SAFETY: `extension` is alive and its interpreter attached; a definition lives as long as its library.
+    unsafe {
+        let definition = ffi::PyModule_GetDef(extension.as_ptr());
+        ffi::PyErr_Clear();
+        if definition.is_null() {
+            None
+        } else {
+            ffi::supports_own_gil(definition)
         }
     }
 }

@@ -172,6 +172,9 @@ impl Pool {
         if let Some(entered) = self.try_enter() {
             return Ok(entered);
         }
+        if self.shared.ring.is_closed() {
+            return Err(self.shared.refusal());
+        }
         if !borrow::enough_stack() {
             return Err(Error::Thread(format!(
                 "expected {} KiB of stack below a caller that runs Python, found less: make the thread with a larger stack, \
@@ -246,20 +249,46 @@ impl Pool {
         Batch::new(function, self.workers(), chunk_size)
     }
 
-    /// Adds items to a batch, which begins to run at once.
+    /// Adds items to a batch. [`Pool::start`] makes workers run them.
     ///
     /// # Errors
     /// [`Error::Closed`] or [`Error::Broken`]; the batch fails with the same error then.
-    pub fn append(&self, batch: &Arc<Batch>, block: Block) -> Result<(), Error> {
+    pub fn append(&self, batch: &Batch, block: Block) -> Result<(), Error> {
         if self.shared.ring.is_closed() {
             let error = self.shared.refusal();
             batch.fail(error.clone());
             return Err(error);
         }
-        for _ in 0..batch.append(block) {
+        batch.append(block);
+        Ok(())
+    }
+
+    /// Queues a batch for as many workers as can share what is left of it; waits (detached) for room in a full queue until
+    /// the deadline, if nobody runs the batch yet.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] or [`Error::Broken`]; the batch fails with the same error then. [`Error::TimedOut`]: nobody runs it
+    /// yet, start it again.
+    pub fn start(&self, batch: &Arc<Batch>, deadline: Option<Instant>) -> Result<(), Error> {
+        while let Some(alone) = batch.wants_runner() {
             let job = Arc::clone(batch) as Arc<dyn Job>;
-            if let Err(error) = self.shared.push(job, None) {
-                batch.abandon(&error);
+            let queued = if alone {
+                self.shared.push(job, deadline)
+            } else {
+                match self.shared.put_back(job) {
+                    None => Ok(()),
+                    // Full or closed: those that run it do without more hands.
+                    Some(_) => {
+                        batch.lose_runner();
+                        return Ok(());
+                    }
+                }
+            };
+            if let Err(error) = queued {
+                batch.lose_runner();
+                if !matches!(error, Error::TimedOut(_)) {
+                    batch.fail(error.clone());
+                }
                 return Err(error);
             }
         }

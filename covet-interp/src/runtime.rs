@@ -1,12 +1,13 @@
 //! The one CPython of this process: started by this crate, or joined.
 
-use crate::attach::AtMain;
+use crate::attach::{AtMain, wait_quiet};
 use crate::error::Error;
 use crate::ffi;
 use crate::registry::PoolsOf;
 use crate::strategy::Facts;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// A running CPython. A process has one, made by [`Runtime::embed`] or found by [`Runtime::join`].
 ///
@@ -65,7 +66,7 @@ impl Runtime {
     /// Joins the Python that runs in this process (this code is part of an extension module, or another library
     /// started Python).
     ///
-    /// Whoever started it must call [`PoolsOf::shut_down`] before it is finalized.
+    /// Whoever started it must call [`PoolsOf::shut_down`] and [`before_finalize`] before it is finalized.
     ///
     /// # Errors
     /// [`Error::Runtime`] when no Python is running.
@@ -96,8 +97,23 @@ impl Drop for Runtime {
             // SAFETY: this thread started Python and gave up this state; no pool runs any more.
             unsafe {
                 ffi::PyEval_RestoreThread(state);
+                before_finalize(Instant::now() + LONGEST_WAIT);
                 ffi::Py_FinalizeEx();
             }
         }
     }
+}
+
+/// How long the end of the runtime waits for threads that are on their way back.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What has to be done right before Python is finalized, after [`PoolsOf::shut_down`]. Called by the main thread, attached.
+///
+/// Waits, detached, until no other thread is about to attach itself, or until the deadline, and returns whether none is.
+/// Before 3.14, attaching ends a thread by unwinding it once Python finalizes, which aborts the process when it meets Rust.
+pub fn before_finalize(deadline: Instant) -> bool {
+    let quiet = wait_quiet(deadline);
+    // SAFETY: the caller is attached to main, and the pools have ended.
+    unsafe { ffi::keep_argument_parsers() };
+    quiet
 }

@@ -17,6 +17,7 @@
 use crate::attach::{self, Detached, MOST_ORPHANS, Visit, clear_states};
 use crate::ffi;
 use crate::function::Functions;
+use crate::object::Raised;
 use crate::support::Support;
 use std::cell::{RefCell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -190,7 +191,16 @@ impl Slot {
     /// The caller owns the interpreter, is attached to it, and has marked the slot as ended.
     pub(crate) unsafe fn clean_up(self: &Arc<Self>) {
         // SAFETY: ended, so nobody else can take the slot: the caller is alone with it, and attached.
-        drop(unsafe { self.local() }.take());
+        if let Some(local) = unsafe { self.local() }.take()
+            && !self.is_main
+            && let Err(Raised) = local
+                .support
+                .part(c"leave")
+                .and_then(|leave| leave.call(&[]))
+        {
+            // SAFETY: attached.
+            unsafe { ffi::PyErr_Clear() };
+        }
         KEPT.with_borrow_mut(|kept| kept.retain(|known| !Arc::ptr_eq(&known.slot, self)));
         let states =
             std::mem::take(&mut *self.states.lock().unwrap_or_else(PoisonError::into_inner));

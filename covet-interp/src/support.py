@@ -39,25 +39,63 @@ def dumps(value):
     except Exception as error:
         refusal = error
     try:
-        import cloudpickle
+        return _dumps_by_value(value)
     except ImportError:
+        if refusal is None and not _refers_to_main(value):
+            return data
         raise pickle.PicklingError(
             "functions and classes of __main__, lambdas and closures are sent by value, "
             "which needs the package cloudpickle: install it"
         ) from refusal
-    try:
-        return cloudpickle.dumps(value, _PROTOCOL)
     except Exception as error:
         raise pickle.PicklingError(
             f"{_shape(value)} cannot be sent to another interpreter ({type(error).__name__}: {error}); "
             "send what it is made from, and make it inside the task"
         ) from error
+    finally:
+        refusal = None  # its traceback refers to this frame
+
+
+def _dumps_by_value(value):
+    """Pickles with cloudpickle, but for what that would turn into something else."""
+    import io
+
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):
+        def reducer_override(self, value):
+            # cloudpickle reads an open file and sends a StringIO.
+            if isinstance(value, io.TextIOWrapper) and value not in (sys.stdout, sys.stderr):
+                raise TypeError(f"cannot pickle {type(value).__qualname__!r} object")
+            return super().reducer_override(value)
+
+    with io.BytesIO() as file:
+        Pickler(file, _PROTOCOL).dump(value)
+        return file.getvalue()
+
+
+def _refers_to_main(value):
+    """Whether a pickle of the value names something of `__main__`."""
+    import io
+
+    class Pickler(pickle.Pickler):
+        found = False
+
+        def reducer_override(self, value):
+            if callable(value) and getattr(value, "__module__", None) in ("__main__", "__mp_main__"):
+                self.found = True
+            return NotImplemented
+
+    pickler = Pickler(io.BytesIO(), _PROTOCOL)
+    pickler.dump(value)
+    return pickler.found
 
 
 def _name_dates(dates):
     """Gives the pure Python dates of 3.12, the fallback where `_datetime` is refused, the name of the others."""
     for name in ("date", "datetime", "time", "timedelta", "timezone", "tzinfo", "IsoCalendarDate"):
-        getattr(dates, name).__module__ = "datetime"
+        if hasattr(dates, name):
+            getattr(dates, name).__module__ = "datetime"
 
 
 def _shape(value):
@@ -124,17 +162,17 @@ def describe(error):
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
-    except Exception as failure:
+    except BaseException as failure:
         message = f"<str() of it raised {type(failure).__name__}>"
     try:
         import traceback
 
         trace = "".join(traceback.format_exception(error))
-    except Exception:
+    except BaseException:
         trace = f"{name}: {message}\n"
     try:
         data = dumps(error)
-    except Exception:
+    except BaseException:
         data = None
     return name, message, trace, data
 
@@ -145,7 +183,7 @@ def revive(name, message, trace, data):
     if data is not None:
         try:
             error = loads(data)
-        except Exception:
+        except BaseException:
             pass
     if not isinstance(error, BaseException):
         error = RemoteError(
@@ -173,3 +211,14 @@ def run_source(source):
     namespace = {"__name__": "__covet__", "__builtins__": __builtins__}
     exec(compile(source, "<covet>", "exec"), namespace)
     return namespace.get("result")
+
+
+def leave():
+    """The last thing that runs in an interpreter before it ends.
+
+    From 3.13 on the owner of a subinterpreter is a dummy thread to `threading`, whose record is dropped when the thread's
+    locals are: too late for `threading`, which then complains on standard error.
+    """
+    locals = getattr(sys.modules.get("threading"), "_thread_local_info", None)
+    if locals is not None:
+        vars(locals).clear()

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many functions are remembered before all are forgotten.
-const MOST: usize = 1024;
+const MOST: usize = 256;
 
 #[derive(Default)]
 pub(crate) struct Functions {
@@ -93,10 +93,11 @@ impl Functions {
             let callable = Object::borrowed(callable)?;
             // Looked at before it is pickled: a change in between is found later.
             let found = watch.attribute(c"places")?.call(&[&callable])?;
-            let function = support.function(callable.as_ptr())?;
+            let watchable = found.as_ptr() != ffi::Py_None();
+            let function = support.function(callable.as_ptr(), watchable)?;
             let places = if function.is_reference() {
                 Vec::new()
-            } else if found.as_ptr() == ffi::Py_None() {
+            } else if !function.is_fixed() {
                 return Ok(function);
             } else {
                 Place::read_all(&found)?

@@ -126,7 +126,8 @@ pub(crate) unsafe fn make(
     };
     // SAFETY: attached, as promised; the field is written before anyone else sees the object, or the collector.
     unsafe {
-        let more = map.feed(state, &items, options.buffer_size.unwrap_or(usize::MAX))?;
+        let fed = map.feed(state, &items, options.buffer_size.unwrap_or(usize::MAX));
+        let more = fed.inspect_err(|Raised| map.batch.cancel())?;
         map.items = (more && options.buffer_size.is_some()).then_some(items);
         let kind = state.map_type.as_ptr().cast();
         let this = Object::owned(ffi::PyType_GenericAlloc(kind, 0))?;
@@ -169,10 +170,7 @@ impl Map {
             if !block.is_empty() && (end || block.len() >= full || block.bytes() >= BLOCK_BYTES) {
                 self.count += block.len();
                 full = LATER_BLOCK;
-                let block = std::mem::take(&mut block);
-                self.pool
-                    .append(&self.batch, block)
-                    .map_err(|error| raise_error(state, &error))?;
+                self.send(state, std::mem::take(&mut block))?;
             }
             if raised {
                 return Err(Raised);
@@ -181,6 +179,19 @@ impl Map {
                 return Ok(left == 0);
             }
         }
+    }
+
+    /// Hands a block of items over. Here Ctrl-C is noticed, and other threads get the GIL, while a long iterable is read.
+    fn send(&self, state: &State, block: Block) -> Result<(), Raised> {
+        let batch = &self.batch;
+        let mut outcome = self.pool.append(batch, block);
+        if outcome.is_ok() {
+            state.wait(None, |until| {
+                outcome = self.pool.start(batch, until);
+                !matches!(outcome, Err(Error::TimedOut(_)))
+            })?;
+        }
+        outcome.map_err(|error| raise_error(state, &error))
     }
 
     /// The next result; `None` at the end.
@@ -207,7 +218,22 @@ impl Map {
         match self.chunk.result(self.at - 1) {
             // SAFETY: attached, as promised.
             Ok(message) => unsafe { state.support.decode(message).map(Some) },
-            Err(error) => Err(raise_remote(state, &error)),
+            Err(error) => {
+                let raised = raise_remote(state, &error);
+                // SAFETY: attached, with an exception raised. As the end of an iteration it would pass for the end of this
+                // one (PEP 479).
+                unsafe {
+                    if ffi::PyErr_ExceptionMatches(ffi::PyExc_StopIteration) == 0 {
+                        return Err(raised);
+                    }
+                    let stop = Object::owned(ffi::take_raised())?;
+                    raise(Kind::Runtime, "a task raised StopIteration");
+                    let error = Object::owned(ffi::take_raised())?;
+                    ffi::PyException_SetCause(error.as_ptr(), stop.into_ptr());
+                    ffi::set_raised(error.into_ptr());
+                }
+                Err(Raised)
+            }
         }
     }
 

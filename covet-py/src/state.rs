@@ -261,7 +261,7 @@ macro_rules! method {
 }
 pub(crate) use method;
 
-pub(crate) static mut METHODS: [ffi::PyMethodDef; 7] = [
+pub(crate) static mut METHODS: [ffi::PyMethodDef; 8] = [
     method!(
         c"next_completions",
         ffi::PyMethodDefPointer { PyCFunction: next_completions },
@@ -301,6 +301,14 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 7] = [
         },
         ffi::METH_NOARGS,
         c"forget_pools($module, /)\n--\n\nForgets every pool, in the child of a fork."
+    ),
+    method!(
+        c"before_finalize",
+        ffi::PyMethodDefPointer {
+            PyCFunction: before_finalize
+        },
+        ffi::METH_O,
+        c"before_finalize($module, timeout, /)\n--\n\nWhat has to be done right before Python is finalized; waits until no thread is on its way back from a pool."
     ),
     ffi::PyMethodDef::zeroed(),
 ];
@@ -364,6 +372,18 @@ unsafe extern "C" fn interrupt_all(
         PoolsOf::this_interpreter().interrupt();
         // SAFETY: CPython calls this attached.
         unsafe { Object::borrowed(ffi::Py_None()) }
+    })
+}
+
+unsafe extern "C" fn before_finalize(
+    _: *mut ffi::PyObject,
+    timeout: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with one argument.
+    entry::object(|| unsafe {
+        let limit = entry::seconds(timeout)?.unwrap_or(Duration::from_secs(1 << 30));
+        let quiet = covet_interp::before_finalize(Instant::now() + limit);
+        Object::owned(ffi::PyBool_FromLong(quiet.into()))
     })
 }
 

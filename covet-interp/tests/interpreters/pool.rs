@@ -141,6 +141,7 @@ fn a_batch_gives_its_results_in_order_with_errors_in_their_places() {
         block.end_message();
     }
     pool.append(&batch, block).unwrap();
+    pool.start(&batch, None).unwrap();
     let mut n = 0;
     while n < count {
         let chunk = batch.chunk(n, None).unwrap().unwrap();

@@ -53,6 +53,8 @@ class PoolExecutor(_native.Pool, Executor):
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
+        if isinstance(preload, str):
+            raise TypeError(f"preload must be an iterable of module names, not the str {preload!r}")
         if strategy == "auto":
             strategy = os.environ.get("COVET_STRATEGY", "auto")
         self._max_workers = max_workers or _usable_cores()

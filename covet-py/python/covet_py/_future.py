@@ -2,16 +2,17 @@
 
 The standard future makes a lock, a condition and two lists at once, which costs more than a task. This one holds
 the compiled task and asks that. Only when something wants the rest (`add_done_callback`, `concurrent.futures.wait`,
-`as_completed`, asyncio) does it become a complete standard future: it registers its task, and a thread of this
-interpreter, started then, resolves it by the standard methods. Callbacks therefore run in the interpreter that asked,
-never on a worker.
+`as_completed`, asyncio) does it get its *standard side*: the attributes of a standard future, in their usual meaning. A
+thread of this interpreter, started then, brings that side to its final state when the task is done, unless somebody
+noticed before, and runs the callbacks: so these run in the interpreter that asked, never on a worker.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from concurrent.futures import CancelledError, Future as StandardFuture
+from concurrent.futures import CancelledError, _base
+from concurrent.futures import Future as StandardFuture
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from covet_py import _native
@@ -39,11 +40,13 @@ class Future(StandardFuture, Generic[T]):
 
     def cancel(self) -> bool:
         """Cancels the task unless it has begun. Returns whether it is cancelled."""
-        return self._task.cancel()
+        cancelled = self._task.cancel()
+        self._settle()
+        return cancelled
 
     def cancelled(self) -> bool:
         """Whether the task was cancelled."""
-        return self._task.state() == "cancelled"
+        return self._final_state() == "cancelled"
 
     def running(self) -> bool:
         """Whether the task is in an interpreter now."""
@@ -51,7 +54,15 @@ class Future(StandardFuture, Generic[T]):
 
     def done(self) -> bool:
         """Whether the task has a result or an exception, or was cancelled."""
-        return self._task.state() in ("done", "cancelled")
+        return self._final_state() is not None
+
+    def __repr__(self) -> str:
+        state = self._task.state()
+        what = f"state={_STATE_NAMES[state]}"
+        if state == "done":
+            ok, value = self._outcome()
+            what += f" {'returned' if ok else 'raised'} {type(value).__name__}"
+        return f"<{type(self).__name__} at {id(self):#x} {what}>"
 
     def result(self, timeout: float | None = None) -> T:
         """Returns what the task returned, or raises what it raised; waits at most `timeout` seconds.
@@ -83,52 +94,74 @@ class Future(StandardFuture, Generic[T]):
             pass
         if not self._task.wait(timeout):
             raise TimeoutError(f"the task is not done after {timeout} seconds")
-        return self.__dict__.setdefault("_known", self._task.outcome())
+        known = self.__dict__.setdefault("_known", self._task.outcome())
+        self._settle()
+        return known
+
+    def _final_state(self) -> str | None:
+        """"done" or "cancelled", once the task is."""
+        state = self._task.state()
+        if state not in ("done", "cancelled"):
+            return None
+        self._settle()
+        return state
+
+    def _settle(self) -> None:
+        """Brings the standard side, if there is one, to its final state, if the task has one, and tells who waits for it.
+
+        Whoever finds the task done does this, so that all sides agree from then on. Callbacks are left to the completion
+        thread: the caller may hold locks that they want.
+        """
+        if "_condition" not in self.__dict__ or self._state in _FINAL:
+            return
+        state = self._task.state()
+        if state == "cancelled":
+            with self._condition:
+                if self._state not in _FINAL:
+                    self._state = _base.CANCELLED_AND_NOTIFIED
+                    for waiter in self._waiters:
+                        waiter.add_cancelled(self)
+                    self._condition.notify_all()
+        elif state == "done":
+            ok, value = self._outcome()
+            with self._condition:
+                if self._state not in _FINAL:
+                    self._result, self._exception = (value, None) if ok else (None, value)
+                    self._state = _base.FINISHED
+                    for waiter in self._waiters:
+                        waiter.add_result(self) if ok else waiter.add_exception(self)
+                    self._condition.notify_all()
 
 
+_FINAL = (_base.CANCELLED_AND_NOTIFIED, _base.FINISHED)
+_STATE_NAMES = {"queued": "pending", "running": "running", "cancelled": "cancelled", "done": "finished"}
 _STANDARD_ATTRIBUTES = frozenset(vars(StandardFuture()))
 
 # Futures that the completion thread will resolve, by token.
 _observed: dict[int, Future[Any]] = {}
 _tokens = itertools.count(1)
-_lock = threading.Lock()
+# Reentrant: a destructor that runs anywhere in here may complete a future of its own.
+_lock = threading.RLock()
 _thread: threading.Thread | None = None
 
 
 def _complete(future: Future[Any]) -> None:
-    """Makes a complete standard future of it."""
+    """Gives the future its standard side, and has it resolved when the task is done."""
     with _lock:
         if "_condition" in future.__dict__:
             return
         standard = vars(StandardFuture())
-        if future.done():
-            # Nobody has seen the standard side of it: it is made in its final state.
-            done = StandardFuture()
-            _resolve(done, future)
-            standard = vars(done)
-            future.__dict__.update(standard)
-            return
-        _start_thread()
-        token = next(_tokens)
-        _observed[token] = future
         # `_condition` last: it is what says that the rest is there.
         condition = standard.pop("_condition")
         future.__dict__.update(standard)
         future.__dict__["_condition"] = condition
-    future._task.observe(token)
-
-
-def _resolve(standard: StandardFuture[Any], future: Future[Any]) -> None:
-    """Gives the standard side of a future that is done its final state, and tells who waits for it."""
-    if future.cancelled():
-        StandardFuture.cancel(standard)
-        StandardFuture.set_running_or_notify_cancel(standard)
+    if future.done():
         return
-    ok, value = future._outcome()
-    if ok:
-        StandardFuture.set_result(standard, value)
-    else:
-        StandardFuture.set_exception(standard, value)
+    with _lock:
+        _start_thread()
+        token = next(_tokens)
+        _observed[token] = future
+    future._task.observe(token)
 
 
 def _start_thread() -> None:
@@ -143,7 +176,8 @@ def _resolve_all() -> None:
     while (tokens := _native.next_completions()) is not None:
         for token in tokens:
             future = _observed.pop(token)
-            _resolve(future, future)
+            future._settle()
+            future._invoke_callbacks()
             del future
 
 

@@ -21,9 +21,10 @@ _ATTEMPTS = 5
 
 
 def _shut_down() -> None:
+    # A program that was ended by Ctrl-C is not to go on in its tasks.
+    by_sigint = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
+    interrupted = by_sigint
     try:
-        # A program that was ended by Ctrl-C is not to go on in its tasks.
-        interrupted = isinstance(getattr(sys, "last_value", None), KeyboardInterrupt)
         if not interrupted:
             _native.shut_down_all(None)
     except KeyboardInterrupt:
@@ -31,6 +32,9 @@ def _shut_down() -> None:
     if interrupted and not _interrupt():
         _leave()
     _future.stop()
+    _native.before_finalize(_GRACE)
+    if by_sigint:
+        _mark_interrupted()
 
 
 def _interrupt() -> bool:
@@ -44,6 +48,18 @@ def _interrupt() -> bool:
         except KeyboardInterrupt:
             return False
     return False
+
+
+def _mark_interrupted() -> None:
+    """Has the process end by SIGINT, as CPython does after an unhandled KeyboardInterrupt.
+
+    It notes one when it evaluates source text, in one place for all interpreters, and takes that note back at the next
+    evaluation in any of them: a worker that was interrupted makes some.
+    """
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        pass
 
 
 def _leave() -> None:

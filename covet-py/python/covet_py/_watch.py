@@ -2,17 +2,23 @@
 
 Pickling a function by value takes 40 µs and more, and it must be done for each call, since what the function refers to
 may have changed. Unless that can be seen at a glance: a function is *watchable* if everything that its pickle holds is
-code, or an immutable value found in a place that can be looked at again. Called by the compiled module, once for each
-function (see functions.rs).
+code, or an immutable value found in a place that can be looked at again. What an interpreter made of such a function can
+also be used for the next task, if the code itself changes nothing that outlives a call. Called by the compiled module, once
+for each function (see functions.rs).
 """
 
 from __future__ import annotations
 
 import sys
+from opcode import opmap
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
+
+
+_STORES = {opmap[name] for name in ("STORE_GLOBAL", "DELETE_GLOBAL") if name in opmap}
+_STORES_IN_CELLS = {opmap[name] for name in ("STORE_DEREF", "DELETE_DEREF") if name in opmap}
 
 
 def places(function: object) -> tuple[list[Any], list[Any], list[Any]] | None:
@@ -31,7 +37,7 @@ def places(function: object) -> tuple[list[Any], list[Any], list[Any]] | None:
         seen.add(id(current))
         parts = (current.__code__, current.__defaults__, current.__kwdefaults__, current.__closure__)
         attributes = current.__dict__
-        if attributes or current.__kwdefaults__ or not _is_fixed(current.__defaults__, left):
+        if attributes or current.__kwdefaults__ or _keeps_state(current.__code__) or not _is_fixed(current.__defaults__, left):
             return None
         functions.append((current, *parts, attributes))
         for cell in current.__closure__ or ():
@@ -48,6 +54,14 @@ def places(function: object) -> tuple[list[Any], list[Any], list[Any]] | None:
                 return None
             names.append((current.__globals__, name, found))
     return functions, cells, names
+
+
+def _keeps_state(code: CodeType) -> bool:
+    """Whether the code may change a global, or a variable of a function around it."""
+    operations = set(code.co_code[::2])
+    if operations & _STORES or (code.co_freevars and operations & _STORES_IN_CELLS):
+        return True
+    return any(isinstance(constant, CodeType) and _keeps_state(constant) for constant in code.co_consts)
 
 
 def _names(code: CodeType) -> set[str]:
