@@ -322,7 +322,7 @@ impl Job for Batch {
         };
         let mut results = Block::default();
         let mut buffer = Vec::new();
-        here.begin(self.number);
+        here.begin(self.number, &self.function);
         let began = Instant::now();
         for i in start..start + count {
             if self.cancelled.load(Ordering::Relaxed) {

@@ -145,8 +145,15 @@ impl<'p> Entered<'p> {
         }
     }
 
-    /// Lets others interrupt what runs here from now on as job `number`, until the next [`Entered::finish`].
-    pub(crate) fn begin(&self, number: u64) {
+    /// Lets others interrupt what runs here from now on as job `number`, until the next [`Entered::finish`]. The function is
+    /// resolved first: an exception in the middle of an import would be lost, or worse.
+    pub(crate) fn begin(&mut self, number: u64, function: &Function) {
+        if let Ok(Local { support, functions }) = self.local()
+            && let Err(Raised) = functions.get(function, support)
+        {
+            // SAFETY: attached. The call will fail in the same way, and tell.
+            unsafe { ffi::PyErr_Clear() };
+        }
         self.slot.begin(number);
     }
 

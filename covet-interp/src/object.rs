@@ -190,6 +190,8 @@ impl Object {
     /// A thread state is attached.
     pub unsafe fn module_from_source(name: &CStr, source: &str) -> Result<Self, Raised> {
         let source = c_string(source)?;
+        // Between angle brackets: nobody looks for such a file.
+        let file = c_string(&format!("<{}>", name.to_string_lossy()))?;
         // SAFETY: attached; every new reference is owned at once, every pointer is alive where it is used.
         unsafe {
             let module = Self::owned(ffi::PyModule_New(name.as_ptr()))?;
@@ -204,7 +206,7 @@ impl Object {
             }
             let code = Self::owned(ffi::Py_CompileString(
                 source.as_ptr(),
-                name.as_ptr(),
+                file.as_ptr(),
                 ffi::Py_file_input,
             ))?;
             Self::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, globals))?;

@@ -62,7 +62,7 @@ pub(crate) fn strike_off(pool: &Shared) {
 }
 
 /// The pools that one interpreter made, for whoever ends that interpreter.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolsOf(i64);
 
 impl PoolsOf {

@@ -112,6 +112,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Waits, detached, until no other thread is about to attach itself, or until the deadline, and returns whether none is.
 /// Before 3.14, attaching ends a thread by unwinding it once Python finalizes, which aborts the process when it meets Rust.
 pub fn before_finalize(deadline: Instant) -> bool {
+    if PoolsOf::this_interpreter() != PoolsOf::main() {
+        // The end of another interpreter ends no thread of this one.
+        return true;
+    }
     let quiet = wait_quiet(deadline);
     // SAFETY: the caller is attached to main, and the pools have ended.
     unsafe { ffi::keep_argument_parsers() };

@@ -96,6 +96,8 @@ def _name_dates(dates):
     for name in ("date", "datetime", "time", "timedelta", "timezone", "tzinfo", "IsoCalendarDate"):
         if hasattr(dates, name):
             getattr(dates, name).__module__ = "datetime"
+    # Its state is in its arguments already; the C one cannot take it.
+    dates.timezone.__getstate__ = lambda self: None
 
 
 def _shape(value):

@@ -219,7 +219,7 @@ impl Job for Task {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner),
             );
-            here.begin(self.number);
+            here.begin(self.number, &self.function);
             let called = here.call_timed(&self.function, &mut buffer);
             here.finish();
             self.end(called.map(|()| buffer).map_err(Error::Python));

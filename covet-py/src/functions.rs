@@ -1,7 +1,7 @@
 //! The functions that this interpreter sent before, so that sending one again costs next to nothing.
 //!
-//! A function that every interpreter can import is known by its address: the strong reference kept here keeps the
-//! address its own. One that travels by value is pickled anew for each call, unless it can be *watched*: everything that
+//! A function that every interpreter can import is known by its address, for as long as its module gives it under its name:
+//! the strong reference kept here keeps the address its own. One that travels by value is pickled anew for each call, unless it can be *watched*: everything that
 //! went into its pickle is looked at again (`_watch.py` says where), and if each place still holds the very object that
 //! was there, the pickle still holds.
 
@@ -21,7 +21,7 @@ pub(crate) struct Functions {
 struct Known {
     callable: Object,
     function: Arc<Function>,
-    /// Empty for a function sent by reference.
+    /// What must not have changed.
     places: Vec<Place>,
 }
 
@@ -96,7 +96,7 @@ impl Functions {
             let watchable = found.as_ptr() != ffi::Py_None();
             let function = support.function(callable.as_ptr(), watchable)?;
             let places = if function.is_reference() {
-                Vec::new()
+                Place::of_name(&callable).into_iter().collect()
             } else if !function.is_fixed() {
                 return Ok(function);
             } else {
@@ -140,6 +140,36 @@ impl Functions {
 }
 
 impl Place {
+    /// Where the name of an importable callable stands: its module's globals, unless it is part of a class.
+    fn of_name(callable: &Object) -> Option<Self> {
+        let look = || {
+            let name = callable.attribute(c"__qualname__")?;
+            let module = callable.attribute(c"__module__")?;
+            // SAFETY: attached, because the callable is at hand; the dict is borrowed from a module that is alive.
+            let globals = unsafe {
+                let module = Object::owned(ffi::PyImport_GetModule(module.as_ptr()))?;
+                if ffi::PyModule_Check(module.as_ptr()) == 0 {
+                    return Err(Raised);
+                }
+                Object::borrowed(ffi::PyModule_GetDict(module.as_ptr()))?
+            };
+            Ok((globals, name))
+        };
+        match look() {
+            Ok((_, name)) if name.text().contains('.') => None,
+            Ok((globals, name)) => Some(Self::Global {
+                globals,
+                name,
+                value: Some(callable.another()),
+            }),
+            Err(Raised) => {
+                // SAFETY: attached.
+                unsafe { ffi::PyErr_Clear() };
+                None
+            }
+        }
+    }
+
     /// What `_watch.places` found.
     ///
     /// # Safety

@@ -105,7 +105,9 @@ class PoolExecutor(_native.Pool, Executor):
         interrupted = exc_type is not None and issubclass(exc_type, KeyboardInterrupt)
         self._close(interrupted)
         if interrupted:
-            self._interrupt(None)
+            # Again and again: a task may be about to begin, or catch the exception and go on.
+            while not self._wait_ended(0.1):
+                self._interrupt(None)
         self._wait_ended(None)
         return False
 

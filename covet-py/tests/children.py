@@ -1,0 +1,81 @@
+"""Runs scripts in processes of their own, for everything about exits, signals and `__main__`."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+# A child that needs longer hangs. Generous: the cores are shared with other builds and tests.
+TIMEOUT = 30.0
+
+
+@dataclass
+class Outcome:
+    code: int | str
+    out: str
+    err: str
+    seconds: float
+    """From the signal, if one was sent, else from the start, to the end."""
+
+    @property
+    def all(self):
+        """What an assertion should show when it fails."""
+        return (self.code, self.out, self.err)
+
+
+def run(source, *arguments, stdin=False, interrupt_after=None, timeout=TIMEOUT, env=None, options=()):
+    """Runs source text as a script; "hangs" is the exit code of one that had to be killed.
+
+    stdin: feeds the source to `python -` instead of writing a file.
+    interrupt_after: a line of the child's standard output after which SIGINT is sent.
+    """
+    source = textwrap.dedent(source)
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "script.py"
+        script.write_text(source)
+        command = [sys.executable, *options, "-" if stdin else str(script), *map(str, arguments)]
+        variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+        # The child looks for tasks.py where the tests are.
+        variables["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+        )
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables,
+            cwd=folder,
+        )
+        began = time.monotonic()
+        before = ""
+        if interrupt_after is not None:
+            for line in child.stdout:
+                before += line
+                if line.strip() == interrupt_after:
+                    break
+            # The line says that the child is about to wait; the signal shall find it waiting.
+            time.sleep(0.15)
+            began = time.monotonic()
+            child.send_signal(signal.SIGINT)
+        try:
+            out, err = child.communicate(source if stdin else None, timeout)
+            code = child.returncode
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, err = child.communicate()
+            code = "hangs"
+        return Outcome(code, before + out, err, time.monotonic() - began)
+
+
+def check(source, expected_out="", **options):
+    """Runs a script that must end by itself, with exit code 0 and not a word on standard error."""
+    outcome = run(source, **options)
+    assert outcome.all == (0, textwrap.dedent(expected_out), ""), outcome
+    return outcome

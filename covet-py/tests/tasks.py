@@ -1,0 +1,415 @@
+"""Functions that workers import by name."""
+
+import collections
+import dataclasses
+import enum
+import sys
+import threading
+import time
+
+
+def same(value):
+    return value
+
+
+def echo(*args, **kwargs):
+    return args, kwargs
+
+
+def apply(pair):
+    """Calls a function of any number of arguments, for maps over one iterable."""
+    function, arguments = pair
+    return function(*arguments)
+
+
+def add(a, b=0):
+    return a + b
+
+
+def pair(*values):
+    return values
+
+
+def nap(seconds, result=None):
+    time.sleep(seconds)
+    return result
+
+
+def is_one_object(a, b):
+    return a is b
+
+
+def holds_itself(container):
+    inner = container[0] if isinstance(container, list) else container["self"]
+    return inner is container
+
+
+def type_name(value):
+    return type(value).__name__
+
+
+def fail_at(value, bad, error=ValueError):
+    if value == bad:
+        raise error(f"failed at {value}")
+    return value
+
+
+def fail_if_odd(number):
+    """Even numbers come back; odd ones raise one of several exceptions that say which."""
+    if number % 2 == 0:
+        return number
+    kinds = (
+        ValueError,
+        KeyError,
+        MemoryError,
+        SystemExit,
+        KeyboardInterrupt,
+        RecursionError,
+        GeneratorExit,
+        StopIteration,
+        Unsendable,
+        Custom,
+        ZeroDivisionError,
+        AssertionError,
+    )
+    raise kinds[number // 2 % len(kinds)](number)
+
+
+def odd_kind(number):
+    """The exception type that `fail_if_odd(number)` ends with, as seen by the caller."""
+    try:
+        fail_if_odd(number)
+    except BaseException as error:
+        return type(error).__name__
+
+
+def raise_it(error):
+    raise error
+
+
+class Custom(Exception):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.extra = {"args": args}
+
+
+class Unsendable(Exception):
+    """Cannot be pickled."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.lock = threading.Lock()
+
+
+class OneWay(Exception):
+    """Pickles, but does not unpickle: its constructor needs two arguments and pickle gives it one."""
+
+    def __init__(self, a, b):
+        super().__init__(f"{a} and {b}")
+
+
+class HostileStr(Exception):
+    def __str__(self):
+        raise ValueError("no str for you")
+
+    __repr__ = __str__
+
+
+class HostileReduce(Exception):
+    def __reduce__(self):
+        raise ValueError("no pickle for you")
+
+
+class LyingReduce(Exception):
+    """Unpickles to something that is no exception."""
+
+    def __reduce__(self):
+        return (int, (3,))
+
+
+class ExitingReduce(Exception):
+    """Ends whoever unpickles it, unless that is prevented."""
+
+    def __reduce__(self):
+        return (sys.exit, (7,))
+
+
+def raise_kind(name, *args):
+    import builtins
+
+    kind = getattr(builtins, name, None) or globals()[name]
+    raise kind(*args)
+
+
+def raise_chained():
+    try:
+        {}["first"]
+    except KeyError as error:
+        raise ValueError("second") from error
+
+
+def recurse(depth=0):
+    return recurse(depth + 1)
+
+
+def recurse_in_c():
+    class Deep:
+        def __repr__(self):
+            return repr(self)
+
+    return repr(Deep())
+
+
+def make(kind):
+    """Values that cannot leave an interpreter."""
+    return {
+        "lock": threading.Lock,
+        "file": lambda: open(__file__),
+        "generator": lambda: (i for i in ()),
+        "frame": sys._getframe,
+    }[kind]()
+
+
+def unload_on_arrival():
+    return BadArrival()
+
+
+class BadArrival:
+    """A value that pickles, but whose unpickling fails."""
+
+    def __reduce__(self):
+        return (raise_kind, ("LookupError", "cannot arrive"))
+
+
+def deep(levels):
+    value = None
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def depth(value):
+    levels = 0
+    while isinstance(value, list):
+        levels += 1
+        value = value[0] if value else None
+    return levels
+
+
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+def interpreter_id():
+    """The number of the interpreter that this runs in."""
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            module = __import__(name)
+        except ImportError:
+            continue
+        current = module.get_current()
+        # 3.13 and later: a tuple that begins with it.
+        return int(current[0] if isinstance(current, tuple) else current)
+    raise AssertionError("this Python has no module about interpreters")
+
+
+def place(seconds=0.0):
+    """(interpreter, thread) that this runs in."""
+    time.sleep(seconds)
+    return interpreter_id(), threading.get_native_id()
+
+
+def thread_name():
+    with open(f"/proc/self/task/{threading.get_native_id()}/comm") as file:
+        return file.read().strip()
+
+
+def loaded(name):
+    return name in sys.modules
+
+
+INITIALIZED = []
+
+
+def initialize(*values):
+    INITIALIZED.extend(values)
+
+
+def initialized():
+    return list(INITIALIZED)
+
+
+def initialize_badly(message="no start"):
+    raise RuntimeError(message)
+
+
+COUNT = 0
+
+
+def count_up():
+    global COUNT
+    COUNT += 1
+    return COUNT
+
+
+def import_it(name):
+    __import__(name)
+    return sys.modules[name].__name__
+
+
+def append_line(path, line):
+    with open(path, "a") as file:
+        file.write(f"{line}\n")
+
+
+def append_and_nap(path, line):
+    append_line(path, line)
+    time.sleep(0.002)
+    return line
+
+
+def wait_for_file(path):
+    """Keeps a worker busy until the file exists."""
+    import os
+
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    return True
+
+
+def start_then_wait(started, path):
+    append_line(started, "x")
+    return wait_for_file(path)
+
+
+def nested(number):
+    from covet_py import PoolExecutor
+
+    with PoolExecutor(1) as inner:
+        return inner.submit(add, number, 1).result(), inner.call(add, number, 2), list(inner.map(same, [number]))
+
+
+def use_asyncio():
+    import asyncio
+
+    async def main():
+        inside = await asyncio.to_thread(add, 1, 2)
+        return inside + sum(await asyncio.gather(*(asyncio.sleep(0.001, i) for i in range(5))))
+
+    return asyncio.run(main())
+
+
+def use_thread_and_leave():
+    """Starts a thread that outlives the task."""
+    threading.Thread(target=time.sleep, args=(0.1,)).start()
+    return True
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+class Bits(enum.IntFlag):
+    A = 1
+    B = 2
+
+
+class Number(int):
+    pass
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@dataclasses.dataclass
+class Record:
+    name: str
+    items: list
+    nested: object = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    number: int
+
+
+class Slotted:
+    __slots__ = ("a",)
+
+    def __init__(self, a):
+        self.a = a
+
+    def __eq__(self, other):
+        return type(other) is Slotted and other.a == self.a
+
+    __hash__ = None
+
+
+class Adder:
+    def __init__(self, n):
+        self.n = n
+
+    def __call__(self, x):
+        return x + self.n
+
+    def method(self, x):
+        return self.n - x
+
+    @classmethod
+    def made(cls, n):
+        return cls(n).n
+
+    @staticmethod
+    def double(x):
+        return 2 * x
+
+
+NOSY_POOL = None
+
+
+def arrive_nosily():
+    """Uses another future while a result is unpickled."""
+    future = NOSY_POOL.submit(abs, -7)
+    future.result()
+    seen = []
+    future.add_done_callback(lambda future: seen.append(future.result()))
+    return seen[0]
+
+
+class Nosy:
+    def __reduce__(self):
+        return (arrive_nosily, ())
+
+
+def nosy():
+    return Nosy()
+
+
+def use_module(name, expression):
+    """Imports a module by its dotted name and evaluates an expression about it."""
+    return eval(expression, {name.partition(".")[0]: __import__(name)})
+
+
+def say(text):
+    """Writes a line at once, past every buffer."""
+    import os
+
+    os.write(1, f"{text}\n".encode())
+
+
+def spin(seconds):
+    """Computes for so long; an interrupt gets through between two bytecodes."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def slow_thread_name():
+    """Too long to be run by the thread that waits for it."""
+    time.sleep(0.01)
+    return thread_name()

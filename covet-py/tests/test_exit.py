@@ -1,0 +1,58 @@
+"""Processes with pools end as they would without: exit code, output, nothing on standard error. See exit_matrix.py."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from children import check, run
+from exit_matrix import CASES
+
+# How often each case runs; by hand: `python exit_matrix.py 50`.
+COUNT = 3
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ends_well(name):
+    # Side by side: more pressure, and half the time.
+    with ThreadPoolExecutor(COUNT) as threads:
+        problems = list(threads.map(lambda _: CASES[name].problem(), range(COUNT)))
+    assert problems == [None] * COUNT, "\n".join(filter(None, problems))
+
+
+def test_a_fork_while_a_pool_is_open_is_harmless_or_warned_about():
+    # Where interpreters have a GIL of their own, CPython itself does not survive in the child: that is said before. Elsewhere the
+    # child works and ends, without the parent's pools.
+    outcome = run(
+        """
+        import covet_py, multiprocessing, os, sys, warnings
+        pool = covet_py.PoolExecutor(2)
+        pool.call(abs, -1)
+        own_gil = pool.strategy == "subinterpreters"
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            child = multiprocessing.get_context("fork").Process(target=int)
+            child.start()
+        child.join(5)
+        warned = any("covet_py" in str(warning.message) for warning in caught)
+        if own_gil:
+            print(warned)
+        else:
+            print(child.exitcode == 0 and not warned)
+        child.kill()
+        """
+    )
+    assert (outcome.code, outcome.out) == (0, "True\n"), outcome
+
+
+def test_a_fork_after_the_pools_are_shut_down_is_harmless():
+    check(
+        """
+        import covet_py, multiprocessing
+        with covet_py.PoolExecutor(2) as pool:
+            pool.call(abs, -1)
+        child = multiprocessing.get_context("fork").Process(target=int)
+        child.start()
+        child.join(10)
+        print(child.exitcode)
+        """,
+        "0\n",
+    )
