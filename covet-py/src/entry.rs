@@ -2,7 +2,7 @@
 
 use covet_interp::ffi;
 use covet_interp::raw::{Object, Raised};
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int, c_ulong, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -172,5 +172,41 @@ pub(crate) fn count(value: *mut ffi::PyObject, what: &str) -> Result<Option<usiz
                 &format!("expected {what} to be at least 1, found {number}"),
             )),
         }
+    }
+}
+
+/// Makes a heap type of a module. Instances have the layout of `T`.
+///
+/// # Safety
+/// Attached; `module` is made from our definition; `T` begins with a `PyObject`; the slots fit it, end with a zero slot, and
+/// point to what lives as long as the process.
+pub(crate) unsafe fn make_type<T>(
+    module: *mut ffi::PyObject,
+    name: &'static CStr,
+    flags: c_ulong,
+    slots: &mut [ffi::PyType_Slot],
+) -> Result<Object, Raised> {
+    let mut spec = ffi::PyType_Spec {
+        name: name.as_ptr(),
+        basicsize: size_of::<T>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | flags) as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: as promised; spec and slots are read during the call.
+    unsafe {
+        Object::owned(ffi::PyType_FromModuleAndSpec(
+            module,
+            &mut spec,
+            ptr::null_mut(),
+        ))
+    }
+}
+
+/// A slot of a type.
+pub(crate) const fn slot(number: c_int, pointer: *mut c_void) -> ffi::PyType_Slot {
+    ffi::PyType_Slot {
+        slot: number,
+        pfunc: pointer,
     }
 }

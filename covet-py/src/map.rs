@@ -1,6 +1,6 @@
 //! `_native.MapIterator`: the results of a map, in order.
 
-use crate::entry::{self, Kind, raise};
+use crate::entry::{self, Kind, raise, slot};
 use crate::errors::{raise_error, raise_remote};
 use crate::pool::may_run_here;
 use crate::state::State;
@@ -48,47 +48,20 @@ struct Map {
 /// Attached; `module` is made from our definition.
 pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Raised> {
     let mut slots = [
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_dealloc,
-            pfunc: dealloc as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_traverse,
-            pfunc: traverse as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_iter,
-            pfunc: ffi::PyObject_SelfIter as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_iternext,
-            pfunc: next as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_doc,
-            pfunc: c"The results of PoolExecutor.map(), in order.".as_ptr() as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: 0,
-            pfunc: ptr::null_mut(),
-        },
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_traverse, traverse as *mut c_void),
+        slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
+        slot(ffi::Py_tp_iternext, next as *mut c_void),
+        slot(
+            ffi::Py_tp_doc,
+            c"The results of PoolExecutor.map(), in order.".as_ptr() as *mut c_void,
+        ),
+        slot(0, ptr::null_mut()),
     ];
-    let flags =
-        ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_HAVE_GC;
-    let mut spec = ffi::PyType_Spec {
-        name: c"covet_py._native.MapIterator".as_ptr(),
-        basicsize: size_of::<MapObject>() as c_int,
-        itemsize: 0,
-        flags: flags as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: attached; spec and slots are read during the call, what they point to lives as long as the process.
+    let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_HAVE_GC;
+    // SAFETY: as promised; the slots fit `MapObject`, whose functions and tables are static.
     unsafe {
-        Object::owned(ffi::PyType_FromModuleAndSpec(
-            module,
-            &mut spec,
-            ptr::null_mut(),
-        ))
+        entry::make_type::<MapObject>(module, c"covet_py._native.MapIterator", flags, &mut slots)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `_native.Pool`, the base of `covet_py.PoolExecutor`: interpreters that run Python functions.
 
-use crate::entry::{self, Arguments, Kind, raise};
+use crate::entry::{self, Arguments, Kind, raise, slot};
 use crate::errors::{raise_error, raise_remote};
 use crate::state::{Once, State, method};
 use crate::{map, task};
@@ -44,62 +44,72 @@ unsafe fn pool_of<'a>(this: *mut ffi::PyObject) -> Result<&'a Arc<Pool>, Raised>
     })
 }
 
-type Method = unsafe extern "C" fn(
-    *mut ffi::PyObject,
-    *mut ffi::PyTypeObject,
-    *const *mut ffi::PyObject,
-    ffi::Py_ssize_t,
-    *mut ffi::PyObject,
-) -> *mut ffi::PyObject;
+/// A method of the type: called attached, on a live instance of it, with live arguments.
+type Method = unsafe fn(&State, *mut ffi::PyObject, Arguments<'_>) -> Result<Object, Raised>;
 
 const KEYWORDS: c_int = ffi::METH_METHOD | ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
 
-const fn with_class(function: Method) -> ffi::PyMethodDefPointer {
-    ffi::PyMethodDefPointer {
-        PyCMethod: function,
-    }
+/// What CPython calls (PEP 590, with the defining class of PEP 573) to run a [`Method`].
+macro_rules! entry_point {
+    ($method:expr) => {{
+        unsafe extern "C" fn enter(
+            this: *mut ffi::PyObject,
+            class: *mut ffi::PyTypeObject,
+            arguments: *const *mut ffi::PyObject,
+            positional: ffi::Py_ssize_t,
+            names: *mut ffi::PyObject,
+        ) -> *mut ffi::PyObject {
+            const METHOD: Method = $method;
+            // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
+            entry::object(|| unsafe {
+                let arguments = Arguments::new(arguments, positional, names);
+                METHOD(State::of_type(class)?, this, arguments)
+            })
+        }
+        ffi::PyMethodDefPointer { PyCMethod: enter }
+    }};
 }
 
 static mut METHODS: [ffi::PyMethodDef; 8] = [
     method!(
         c"call",
-        with_class(call),
+        entry_point!(call),
         KEYWORDS,
         c"call($self, fn, /, *args, **kwargs)\n--\n\nCalls fn(*args, **kwargs) in an idle interpreter on the calling thread, and returns what it returns.\n\nNo future, no queue, no other thread: the caller gives its GIL up and takes that of the interpreter, so other\nthreads run meanwhile. Arguments and result are copied. From the main thread, a function that was not seen to take\nless than 1 ms runs on a worker, so that Ctrl-C works; one that was and now takes longer is not interrupted: Ctrl-C is\nnoticed when it returns. Raises what fn raises, with its remote traceback as the\ncause; PicklingError for what cannot be sent; RuntimeError after shutdown()."
     ),
     method!(
         c"_submit",
-        with_class(submit),
+        entry_point!(submit),
         KEYWORDS,
         c"_submit($self, fn, /, *args, **kwargs)\n--\n\nQueues a call and returns its Task. What cannot be sent fails the task."
     ),
     method!(
         c"_map",
-        with_class(map_items),
+        entry_point!(map_items),
         KEYWORDS,
         c"_map($self, fn, items, timeout, chunksize, buffersize, /)\n--\n\nQueues fn(*item) for every item and returns the iterator over the results."
     ),
     method!(
         c"_start",
-        with_class(start),
+        entry_point!(start),
         KEYWORDS,
         c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, /)\n--\n\nMakes the workers."
     ),
     method!(
         c"_close",
-        with_class(close),
+        entry_point!(close),
         KEYWORDS,
         c"_close($self, cancel_queued, /)\n--\n\nTakes no more tasks."
     ),
     method!(
         c"_wait_ended",
-        with_class(wait_ended),
+        entry_point!(wait_ended),
         KEYWORDS,
         c"_wait_ended($self, timeout, /)\n--\n\nWaits until every worker has ended; returns whether they have."
     ),
     method!(
         c"_interrupt",
-        with_class(interrupt),
+        entry_point!(interrupt),
         KEYWORDS,
         c"_interrupt($self, number, /)\n--\n\nRaises KeyboardInterrupt in the task or the map of this number, if it runs; None: in all that run."
     ),
@@ -148,47 +158,20 @@ const fn property(
 /// Attached; `module` is made from our definition.
 pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Raised> {
     let mut slots = [
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_new,
-            pfunc: new as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_dealloc,
-            pfunc: dealloc as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_methods,
-            pfunc: (&raw mut METHODS).cast(),
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_getset,
-            pfunc: (&raw mut PROPERTIES).cast(),
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_doc,
-            pfunc: c"Interpreters behind one queue: the base of covet_py.PoolExecutor.".as_ptr()
+        slot(ffi::Py_tp_new, new as *mut c_void),
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_methods, (&raw mut METHODS).cast()),
+        slot(ffi::Py_tp_getset, (&raw mut PROPERTIES).cast()),
+        slot(
+            ffi::Py_tp_doc,
+            c"Interpreters behind one queue: the base of covet_py.PoolExecutor.".as_ptr()
                 as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: 0,
-            pfunc: ptr::null_mut(),
-        },
+        ),
+        slot(0, ptr::null_mut()),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"covet_py._native.Pool".as_ptr(),
-        basicsize: size_of::<PoolObject>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: attached; spec and slots are read during the call, what they point to lives as long as the process.
-    unsafe {
-        Object::owned(ffi::PyType_FromModuleAndSpec(
-            module,
-            &mut spec,
-            ptr::null_mut(),
-        ))
-    }
+    let flags = ffi::Py_TPFLAGS_BASETYPE;
+    // SAFETY: as promised; the slots fit `PoolObject`, whose functions and tables are static.
+    unsafe { entry::make_type::<PoolObject>(module, c"covet_py._native.Pool", flags, &mut slots) }
 }
 
 unsafe extern "C" fn new(
@@ -227,19 +210,17 @@ thread_local! {
 /// A buffer larger than this is given back to the allocator after a call.
 const MOST_KEPT: usize = 1 << 20;
 
-unsafe extern "C" fn call(
+/// # Safety
+/// As [`Method`].
+unsafe fn call(
+    state: &State,
     this: *mut ffi::PyObject,
-    class: *mut ffi::PyTypeObject,
-    arguments: *const *mut ffi::PyObject,
-    positional: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
-    entry::object(|| unsafe {
-        let state = State::of_type(class)?;
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
         let pool = pool_of(this)?;
-        let (callable, arguments) =
-            Arguments::new(arguments, positional, names).split_first("a function")?;
+        let (callable, arguments) = arguments.split_first("a function")?;
         let function = state.function(callable)?;
         let mut buffer = BUFFER.take();
         buffer.clear();
@@ -248,7 +229,7 @@ unsafe extern "C" fn call(
             BUFFER.set(buffer);
         }
         result
-    })
+    }
 }
 
 /// # Safety
@@ -331,19 +312,17 @@ pub(crate) fn queue(state: &State, pool: &Pool, task: &Arc<Task>) -> Result<(), 
     refusal.map_or(Ok(()), |error| Err(raise_error(state, &error)))
 }
 
-unsafe extern "C" fn submit(
+/// # Safety
+/// As [`Method`].
+unsafe fn submit(
+    state: &State,
     this: *mut ffi::PyObject,
-    class: *mut ffi::PyTypeObject,
-    arguments: *const *mut ffi::PyObject,
-    positional: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
-    entry::object(|| unsafe {
-        let state = State::of_type(class)?;
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
         let pool = pool_of(this)?;
-        let (callable, arguments) =
-            Arguments::new(arguments, positional, names).split_first("a function")?;
+        let (callable, arguments) = arguments.split_first("a function")?;
         if pool.is_closed() {
             return Err(raise_error(state, &pool.refusal()));
         }
@@ -363,23 +342,20 @@ unsafe extern "C" fn submit(
             Err(Raised) => Task::failed(Error::Python(state.support.take_error())),
         };
         task::make(state, pool, task)
-    })
+    }
 }
 
-unsafe extern "C" fn map_items(
+/// # Safety
+/// As [`Method`].
+unsafe fn map_items(
+    state: &State,
     this: *mut ffi::PyObject,
-    class: *mut ffi::PyTypeObject,
-    arguments: *const *mut ffi::PyObject,
-    positional: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
-    entry::object(|| unsafe {
-        let state = State::of_type(class)?;
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
         let pool = pool_of(this)?;
-        let &[callable, items, timeout, chunk_size, buffer_size] =
-            Arguments::new(arguments, positional, names).all
-        else {
+        let &[callable, items, timeout, chunk_size, buffer_size] = arguments.all else {
             return Err(raise(
                 Kind::Type,
                 "expected _map(fn, items, timeout, chunksize, buffersize)",
@@ -395,19 +371,18 @@ unsafe extern "C" fn map_items(
             buffer_size: entry::count(buffer_size, "buffersize")?,
         };
         map::make(state, pool, function, Object::borrowed(items)?, options)
-    })
+    }
 }
 
-unsafe extern "C" fn start(
+/// # Safety
+/// As [`Method`].
+unsafe fn start(
+    state: &State,
     this: *mut ffi::PyObject,
-    class: *mut ffi::PyTypeObject,
-    arguments: *const *mut ffi::PyObject,
-    positional: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
-    entry::object(|| unsafe {
-        let state = State::of_type(class)?;
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
         let &[
             workers,
             name,
@@ -416,7 +391,7 @@ unsafe extern "C" fn start(
             preload,
             initializer,
             initargs,
-        ] = Arguments::new(arguments, positional, names).all
+        ] = arguments.all
         else {
             return Err(raise(Kind::Type, "expected seven arguments"));
         };
@@ -461,58 +436,55 @@ unsafe extern "C" fn start(
             return Err(raise(Kind::Runtime, "this pool was started before"));
         }
         none()
-    })
+    }
 }
 
-unsafe extern "C" fn close(
+/// # Safety
+/// As [`Method`].
+unsafe fn close(
+    _state: &State,
     this: *mut ffi::PyObject,
-    class: *mut ffi::PyTypeObject,
-    arguments: *const *mut ffi::PyObject,
-    positional: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
-    entry::object(|| unsafe {
-        let (cancel, _) =
-            Arguments::new(arguments, positional, names).split_first("cancel_queued")?;
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
+        let (cancel, _) = arguments.split_first("cancel_queued")?;
         let pool = pool_of(this)?;
-        State::of_type(class)?;
         pool.close();
         if ffi::PyObject_IsTrue(cancel) == 1 {
             pool.cancel_queued();
         }
         none()
-    })
+    }
 }
 
-unsafe extern "C" fn wait_ended(
+/// # Safety
+/// As [`Method`].
+unsafe fn wait_ended(
+    state: &State,
     this: *mut ffi::PyObject,
-    class: *mut ffi::PyTypeObject,
-    arguments: *const *mut ffi::PyObject,
-    positional: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with live arguments, on an instance of `class`.
-    entry::object(|| unsafe {
-        let state = State::of_type(class)?;
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
         let pool = pool_of(this)?;
-        let (timeout, _) = Arguments::new(arguments, positional, names).split_first("a timeout")?;
+        let (timeout, _) = arguments.split_first("a timeout")?;
         let deadline = entry::seconds(timeout)?.map(|limit| std::time::Instant::now() + limit);
         let ended = state.wait(deadline, |until| pool.wait_ended(until))?;
         Object::owned(ffi::PyBool_FromLong(ended.into()))
-    })
+    }
 }
 
-unsafe extern "C" fn interrupt(
+/// # Safety
+/// As [`Method`].
+unsafe fn interrupt(
+    _state: &State,
     this: *mut ffi::PyObject,
-    _class: *mut ffi::PyTypeObject,
-    arguments: *const *mut ffi::PyObject,
-    positional: ffi::Py_ssize_t,
-    names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with live arguments, on an instance of the class.
-    entry::object(|| unsafe {
-        let (number, _) = Arguments::new(arguments, positional, names).split_first("a number")?;
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
+        let (number, _) = arguments.split_first("a number")?;
         let number = if number == ffi::Py_None() {
             None
         } else {
@@ -524,7 +496,7 @@ unsafe extern "C" fn interrupt(
         };
         pool_of(this)?.interrupt(number);
         none()
-    })
+    }
 }
 
 pub(crate) fn none() -> Result<Object, Raised> {

@@ -1,12 +1,12 @@
 //! `_native.Task`: one queued call, as its future sees it.
 
-use crate::entry::{self};
+use crate::entry::{self, slot};
 use crate::errors::raise_error;
 use crate::pool::{may_run_here, none};
 use crate::state::{State, method};
 use covet_interp::raw::{Object, Raised};
 use covet_interp::{Pool, Task, TaskState, ffi};
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -65,38 +65,17 @@ static mut METHODS: [ffi::PyMethodDef; 7] = [
 /// Attached; `module` is made from our definition.
 pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Raised> {
     let mut slots = [
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_dealloc,
-            pfunc: dealloc as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_methods,
-            pfunc: (&raw mut METHODS).cast(),
-        },
-        ffi::PyType_Slot {
-            slot: ffi::Py_tp_doc,
-            pfunc: c"One call in a pool; made by Pool._submit().".as_ptr() as *mut c_void,
-        },
-        ffi::PyType_Slot {
-            slot: 0,
-            pfunc: ptr::null_mut(),
-        },
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_methods, (&raw mut METHODS).cast()),
+        slot(
+            ffi::Py_tp_doc,
+            c"One call in a pool; made by Pool._submit().".as_ptr() as *mut c_void,
+        ),
+        slot(0, ptr::null_mut()),
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"covet_py._native.Task".as_ptr(),
-        basicsize: size_of::<TaskObject>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: attached; spec and slots are read during the call, what they point to lives as long as the process.
-    unsafe {
-        Object::owned(ffi::PyType_FromModuleAndSpec(
-            module,
-            &mut spec,
-            ptr::null_mut(),
-        ))
-    }
+    let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    // SAFETY: as promised; the slots fit `TaskObject`, whose functions and tables are static.
+    unsafe { entry::make_type::<TaskObject>(module, c"covet_py._native.Task", flags, &mut slots) }
 }
 
 /// Makes the object of a task.

@@ -26,7 +26,7 @@ The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything
 ";
 
 /// What the Python tests need from PyPI.
-const PYTEST: &str = "pytest>=8.4,<10";
+const TEST_PACKAGES: &[&str] = &["pytest>=8.4,<10", "mypy>=1.18,<3"];
 
 #[derive(Default)]
 struct Options {
@@ -217,7 +217,7 @@ fn check_python(python: &Python, session: &mut Session) -> Result<()> {
     }
     let built = name("covet_py built and installed");
     let started = Instant::now();
-    let environment = match extension::prepare(python, &[PYTEST]) {
+    let environment = match extension::prepare(python, TEST_PACKAGES) {
         Ok(environment) => environment,
         Err(error) => {
             session.fail(format!("{built}: {error}"));

@@ -100,7 +100,7 @@ class PoolExecutor(_native.Pool, Executor):
         exc_type: type[BaseException] | None,
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         """Shuts down and waits. A Ctrl-C is for the tasks too: what is queued is cancelled, what runs is interrupted."""
         interrupted = exc_type is not None and issubclass(exc_type, KeyboardInterrupt)
         self._close(interrupted)
@@ -109,7 +109,6 @@ class PoolExecutor(_native.Pool, Executor):
             while not self._wait_ended(0.1):
                 self._interrupt(None)
         self._wait_ended(None)
-        return False
 
     def __repr__(self) -> str:
         state = "broken" if self._broken else "shut down" if self._closed else "open"

@@ -13,19 +13,16 @@ import itertools
 import threading
 from concurrent.futures import CancelledError, _base
 from concurrent.futures import Future as StandardFuture
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, TypeVar, cast
 
 from covet_py import _native
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 T = TypeVar("T")
 
 __all__ = ["Future"]
 
 
-class Future(StandardFuture, Generic[T]):
+class Future(StandardFuture[T]):
     """The result of `PoolExecutor.submit`, once it is there."""
 
     # What StandardFuture.__init__ would set is absent until `__getattr__` is asked for it.
@@ -72,7 +69,7 @@ class Future(StandardFuture, Generic[T]):
         """
         ok, value = self._outcome(timeout)
         if ok:
-            return value
+            return cast(T, value)
         try:
             raise value
         finally:
@@ -88,14 +85,12 @@ class Future(StandardFuture, Generic[T]):
 
     def _outcome(self, timeout: float | None = None) -> tuple[bool, Any]:
         """(True, result) or (False, exception): the same objects every time."""
-        try:
-            return self.__dict__["_known"]
-        except KeyError:
-            pass
-        if not self._task.wait(timeout):
-            raise TimeoutError(f"the task is not done after {timeout} seconds")
-        known = self.__dict__.setdefault("_known", self._task.outcome())
-        self._settle()
+        known: tuple[bool, Any] | None = self.__dict__.get("_known")
+        if known is None:
+            if not self._task.wait(timeout):
+                raise TimeoutError(f"the task is not done after {timeout} seconds")
+            known = self.__dict__.setdefault("_known", self._task.outcome())
+            self._settle()
         return known
 
     def _final_state(self) -> str | None:

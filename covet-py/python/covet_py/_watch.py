@@ -42,7 +42,7 @@ def places(function: object) -> tuple[list[Any], list[Any], list[Any]] | None:
         functions.append((current, *parts, attributes))
         for cell in current.__closure__ or ():
             try:
-                contents = (cell.cell_contents,)
+                contents: tuple[Any, ...] = (cell.cell_contents,)
             except ValueError:
                 contents = ()
             if not all(_is_fixed(value, left) for value in contents):
