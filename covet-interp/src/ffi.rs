@@ -289,8 +289,12 @@ pub unsafe fn keep_argument_parsers() {
             buffer.as_mut_ptr(),
         );
         PyErr_Clear();
+        // Two interpreters can have put the same parser into the list at once, which then bites its own tail.
+        let mut seen = std::collections::HashSet::new();
         let mut other = parser.next;
-        while let Some(parser) = other.as_ref() {
+        while let Some(parser) = other.as_ref()
+            && seen.insert(other)
+        {
             // Negative: the tuple is part of the program.
             if parser.initialized > 0 {
                 Py_XINCREF(parser.keyword_tuple);
