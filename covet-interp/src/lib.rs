@@ -79,3 +79,8 @@ pub mod raw {
     pub use crate::object::{Object, Raised};
     pub use crate::support::{Support, write_failure};
 }
+
+/// The example of the crate's page is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
