@@ -66,6 +66,7 @@
 //! beyond the models, which have a full fence in its place; the file says why.) The system's fence and parking, which a model
 //! cannot contain either, are covered by the real threads of `tests/stress.rs`.
 
+pub mod bytes;
 mod error;
 pub mod mpmc;
 mod slots;

@@ -167,7 +167,7 @@ fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()>
     }
     let mut loom = workspace::cargo(&workspace::target().join("loom"));
     loom.args(
-        "test --release --package covet-queue --test loom --locked --no-fail-fast".split(' '),
+        "test --release --package covet-queue --test loom --test loom_bytes --locked --no-fail-fast".split(' '),
     )
     .env("RUSTFLAGS", "--cfg loom");
     session.step("models (loom)", Runner::Libtest, loom)?;
