@@ -1,5 +1,10 @@
 //! Covet measured beside the peers people use today.
 //!
-//! Each file under `benches/` is a program that first checks what it is about to time, then times Covet and its peers in
-//! one run, and at the end prints the ratios. Only ratios of one run mean anything: a figure in nanoseconds belongs to the
-//! machine, the load and the minute in which it was taken.
+//! Each program under `src/bin/` first checks what it is about to time, then times Covet and its peers in one run, and
+//! prints the ratios; `cargo xtask bench` builds and runs them. Only ratios of one run mean anything: a figure in nanoseconds
+//! belongs to the machine, the load and the minute in which it was taken.
+//!
+//! This part is what such programs share: rounds, quartiles, the table and the JSON.
+
+pub mod measure;
+pub mod report;

@@ -1,0 +1,40 @@
+//! The standard library's bounded channel: many producers, one consumer.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::driver::{Item, Pop, Push, Queue};
+
+pub(crate) struct Channel;
+
+impl<T: Item> Queue<T> for Channel {
+    type Push = SyncSender<T>;
+    type Pop = Receiver<T>;
+
+    fn ends(capacity: usize) -> (Self::Push, Self::Pop) {
+        sync_channel(capacity)
+    }
+}
+
+impl<T: Item> Push<T> for SyncSender<T> {
+    #[inline(always)]
+    fn try_push(&mut self, value: T) -> bool {
+        self.try_send(value).is_ok()
+    }
+
+    #[inline(always)]
+    fn push(&mut self, value: T) {
+        self.send(value).unwrap();
+    }
+}
+
+impl<T: Item> Pop<T> for Receiver<T> {
+    #[inline(always)]
+    fn try_pop(&mut self) -> Option<T> {
+        self.try_recv().ok()
+    }
+
+    #[inline(always)]
+    fn pop(&mut self) -> T {
+        self.recv().unwrap()
+    }
+}
