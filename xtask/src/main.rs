@@ -4,6 +4,7 @@
 //! for them and keeps what it makes under `target/`.
 
 mod args;
+mod bench;
 mod chart;
 mod demo;
 mod error;
@@ -27,6 +28,7 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
   demo     Run a real job on every core of this machine, by Covet and by what Python has today
   test     Run every check and every test, on each Python found
+  bench    Measure Covet beside its peers
   python   Run a Python that can import covet_py
 
 `cargo xtask COMMAND --help` says more. COVET_PYTHON names the Python to use, as --python does.
@@ -34,9 +36,10 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
 type Command = fn(Args) -> Result<ExitCode>;
 
-const COMMANDS: [(&str, Command); 3] = [
+const COMMANDS: [(&str, Command); 4] = [
     ("demo", demo::run),
     ("test", test::run),
+    ("bench", bench::run),
     ("python", extension::run_python),
 ];
 

@@ -1,0 +1,166 @@
+//! `cargo xtask bench`: Covet beside its peers, in one process, as undisturbed as this machine allows.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::{env, fs};
+
+use serde_json::Value;
+
+use crate::args::Args;
+use crate::error::{Context, Error, Result};
+use crate::workspace;
+
+const USAGE: &str = "\
+Usage: cargo xtask bench [AREA] [--quick] [--json FILE] [--case TEXT]
+
+  AREA          queue, or all (the default)
+  --quick       fewer and shorter samples: under a minute, to see whether something is far off
+  --json FILE   also write the table as JSON: area, case, unit, covet, peer, peer_value, ratio, samples
+  --case TEXT   only the cases whose name contains this
+
+Builds the programs of `benches` with all the peers, and runs them in a login session of their own, with a raised priority
+where the system permits it. Read the ratios: peer / Covet, above 1 Covet is ahead. They are of one run, and so is the
+machine's load; the calibration at the end tells whether it stayed the same.
+";
+
+/// The areas, each a program of `benches`.
+const AREAS: [&str; 1] = ["queue"];
+
+#[derive(Default)]
+struct Options {
+    area: Option<String>,
+    quick: bool,
+    json: Option<PathBuf>,
+    case: Option<String>,
+}
+
+/// `cargo xtask bench`
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let Some(options) = parse(args)? else {
+        print!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let areas = match options.area.as_deref() {
+        None | Some("all") => &AREAS[..],
+        Some(name) => match AREAS.iter().find(|area| **area == name) {
+            Some(area) => std::slice::from_ref(area),
+            None => {
+                let what = format!("expected {} or all; found `{name}`", AREAS.join(", "));
+                return Err(Error::usage(USAGE, what));
+            }
+        },
+    };
+    let target = workspace::target().join("bench");
+    let mut rows = Vec::new();
+    for area in areas {
+        build(&target, area)?;
+        rows.extend(measure(&target, area, &options)?);
+    }
+    if let Some(file) = &options.json {
+        let text = format!("{:#}\n", Value::from(rows));
+        fs::write(file, text).context(|| format!("writing {file:?}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse(mut args: Args) -> Result<Option<Options>> {
+    let mut options = Options::default();
+    while let Some(word) = args.next_word() {
+        match word.as_str() {
+            "--quick" => options.quick = true,
+            "--json" => options.json = Some(args.value("--json", USAGE)?.into()),
+            "--case" => options.case = Some(args.value("--case", USAGE)?),
+            "--help" | "-h" => return Ok(None),
+            word if word.starts_with('-') || options.area.is_some() => {
+                return Err(Error::usage(USAGE, format!("unknown option `{word}`")));
+            }
+            area => options.area = Some(area.to_owned()),
+        }
+    }
+    Ok(Some(options))
+}
+
+fn build(target: &Path, area: &str) -> Result<()> {
+    let mut cargo = workspace::cargo(target);
+    cargo
+        .args("build --quiet --release --locked --package covet-benches --bin".split(' '))
+        .arg(area);
+    succeed(cargo, "building the benches")
+}
+
+/// Runs the program of an area and returns its rows.
+fn measure(target: &Path, area: &str, options: &Options) -> Result<Vec<Value>> {
+    let program = target
+        .join("release")
+        .join(format!("{area}{}", env::consts::EXE_SUFFIX));
+    let json = target.join(format!("{area}.json"));
+    let mut command = in_own_session(&program);
+    command.arg("--json").arg(&json);
+    if options.quick {
+        command.arg("--quick");
+    }
+    command.args(&options.case);
+    succeed(command, &format!("measuring {area}"))?;
+    let text = fs::read_to_string(&json).context(|| format!("reading {json:?}"))?;
+    serde_json::from_str(&text).context(|| format!("reading {json:?}"))
+}
+
+/// Returns a command that runs the program in a login session of its own. Only there may it raise the session's priority: the
+/// scheduler shares cores between sessions first, and ours is the user's.
+fn in_own_session(program: &Path) -> Command {
+    let setsid = Command::new("setsid")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if setsid.is_ok_and(|status| status.success()) {
+        let mut command = Command::new("setsid");
+        command.arg("--wait").arg(program).arg("--own-session");
+        command
+    } else {
+        println!(
+            "note: there is no `setsid` here, so other work of this session may show in the figures"
+        );
+        Command::new(program)
+    }
+}
+
+fn succeed(mut command: Command, doing: &str) -> Result<()> {
+    let status = command.status().context(|| doing.to_owned())?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::failed(format!("{doing}: ended with {status}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Args, parse, run};
+
+    fn args(words: &[&str]) -> Args {
+        Args::new(words.iter().map(Into::into).collect())
+    }
+
+    #[test]
+    fn an_area_and_options_are_taken_in_any_order() {
+        let words = ["--quick", "queue", "--json=out.json", "--case", "blocking"];
+        let options = parse(args(&words)).unwrap().unwrap();
+        assert_eq!(options.area.as_deref(), Some("queue"));
+        assert!(options.quick);
+        assert_eq!(options.json.unwrap().to_str(), Some("out.json"));
+        assert_eq!(options.case.as_deref(), Some("blocking"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for words in [
+            &["nothing"][..],
+            &["queue", "queue"],
+            &["--fast"],
+            &["--json"],
+        ] {
+            assert!(run(args(words)).is_err(), "{words:?}");
+        }
+    }
+}
