@@ -3,8 +3,8 @@
 //! An error of a push carries the value, so nothing is lost by failing. None of the types asks anything of `T`: they
 //! can be printed and boxed whatever the ring holds.
 
-use std::error::Error;
-use std::fmt;
+use core::error::Error;
+use core::fmt;
 
 /// Why a value could not be pushed at once; carries the value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,28 @@ pub enum TryPushError<T> {
     Full(T),
     /// The ring is closed; no later push will succeed.
     Closed(T),
+}
+
+/// Why no slot could be claimed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryClaimError {
+    /// The ring holds as many elements as its capacity, or the slot to write is still being read.
+    Full,
+    /// The ring is closed; no later claim will succeed.
+    Closed,
+}
+
+/// The ring was closed before a slot could be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimError;
+
+/// The ring was closed before all values could be pushed; carries those that were not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PushBatchError<I> {
+    /// How many values were pushed.
+    pub pushed: usize,
+    /// Gives the values that were not.
+    pub rest: I,
 }
 
 /// The ring was closed before the value could be pushed; carries the value.
@@ -126,6 +148,35 @@ impl<T> fmt::Display for PushTimeoutError<T> {
     }
 }
 
+impl fmt::Display for TryClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the ring is full",
+            Self::Closed => CLOSED,
+        })
+    }
+}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(CLOSED)
+    }
+}
+
+impl<I> fmt::Debug for PushBatchError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushBatchError")
+            .field("pushed", &self.pushed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<I> fmt::Display for PushBatchError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the ring was closed after {} values", self.pushed)
+    }
+}
+
 impl fmt::Display for TryPopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -153,6 +204,9 @@ impl fmt::Display for PopTimeoutError {
 impl<T> Error for TryPushError<T> {}
 impl<T> Error for PushError<T> {}
 impl<T> Error for PushTimeoutError<T> {}
+impl<I> Error for PushBatchError<I> {}
+impl Error for TryClaimError {}
+impl Error for ClaimError {}
 impl Error for TryPopError {}
 impl Error for PopError {}
 impl Error for PopTimeoutError {}

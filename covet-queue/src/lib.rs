@@ -7,16 +7,26 @@
 //!
 //! # Which ring
 //!
-//! | | [`spsc`] | [`mpmc`] |
-//! |---|---|---|
-//! | producers, consumers | one each: methods take `&mut self` | any number: clone the handles, methods take `&self` |
-//! | order | first in, first out | first in, first out by claim: each producer's values leave in its order |
-//! | progress of `try_push` and `try_pop` | wait-free | a thread stalled between claim and publish delays its slot, and with it the pops behind it; others may retry after a lost race |
-//! | cost of a push or a pop | no locked instruction; looks at the other side only when its last known position is used up | one compare-and-swap |
-//! | a slot holds | the value | the value and a sequence number |
-//! | capacity | exactly the number asked for | exactly the number asked for |
-//! | when full, when empty | give back, wait, or wait for so long | the same |
-//! | source | Lamport 1983; MCRingBuffer (Lee, Bu, Chandranmenon 2010) | Vyukov 2010 |
+//! | | [`spsc`] | [`mpsc`] | [`mpmc`] |
+//! |---|---|---|---|
+//! | producers | one: methods take `&mut self` | any number: clone the handle, methods take `&self` | as `mpsc`, the same type |
+//! | consumers | one | one | any number |
+//! | order | first in, first out | by claim: each producer's values leave in its order | as `mpsc` |
+//! | progress of `try_push` | wait-free | a thread stalled between claim and publish delays its slots, and with them the pops behind; others may retry after a lost race | as `mpsc` |
+//! | progress of `try_pop` | wait-free | wait-free, but for stepping over aborted claims | as `try_push` |
+//! | cost of a push, of a pop | a store each | a compare-and-swap, a store | a compare-and-swap each |
+//! | cost of a batch | a store each | a compare-and-swap in all and a store per element, a store per element | a compare-and-swap in all and a store per element, each |
+//! | `peek` | yes | yes | no: another consumer may take it |
+//! | an aborted claim | leaves no trace | leaves marks that the consumer steps over | as `mpsc` |
+//! | source | Lamport 1983; MCRingBuffer (Lee, Bu, Chandranmenon 2010) | Vyukov 2010 | Vyukov 2010 |
+//!
+//! All hold exactly as many elements as asked for. [`Producer`] and [`Consumer`] are traits over all of them.
+//!
+//! # Batches and claims
+//!
+//! `push_batch` takes an iterator, `pop_batch` hands elements to a closure. `claim` lends free slots themselves, as two slices,
+//! and [`Claim::commit`] publishes what was written; dropping the claim aborts. Many producers claim a batch with one
+//! compare-and-swap, which is what makes batches several times as fast as single pushes there.
 //!
 //! Waking a thread that sleeps takes a lock and a system call, in either ring; looking whether one sleeps is one load.
 //!
@@ -56,30 +66,68 @@
 //!
 //! # Waiting
 //!
-//! [`EventCount`] is the waiting part by itself: it puts threads to sleep on any condition, without a lost wake-up. A notifier
+//! [`Wait`] chooses, for each handle, between spinning, yielding and parking, which is the default. [`EventCount`] is the
+//! parking by itself: it puts threads to sleep on any condition, without a lost wake-up. A notifier
 //! pays a load, the sleeper pays for the fence of both. How that works is told in [`wait`].
+//!
+//! # Without `std`
+//!
+//! The crate needs `alloc` only, if the default feature `std` is off. Then there are no timeouts and nobody parks, and each
+//! publication pays for a full fence, on which closing relies.
+//!
+//! # Leaks and panics
+//!
+//! A handle that is leaked never closes its side. A claim that is leaked loses nothing; see [`Claim`]. An iterator or closure
+//! that panics in a batch leaves the ring as if the batch had been as long as it came.
 //!
 //! # How it is checked
 //!
-//! `tests/loom.rs` runs both rings, closing and the event count through every interleaving up to a bound, under the C11
+//! `tests/loom.rs` runs the rings, claims, closing and the event count through every interleaving up to a bound, under the C11
 //! memory model, and then takes each acquire, release and fence away in turn and demands that a model fails. (One release is
 //! beyond the models, which have a full fence in its place; the file says why.) The system's fence and parking, which a model
 //! cannot contain either, are covered by the real threads of `tests/stress.rs`.
 
+#![no_std]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+#[cfg(feature = "std")]
 pub mod bytes;
+mod claim;
 mod error;
+mod methods;
 pub mod mpmc;
+pub mod mpsc;
+mod ring;
 mod slots;
 pub mod spsc;
+mod strategy;
 mod sync;
+mod traits;
+#[cfg(feature = "std")]
 pub mod wait;
+#[cfg(not(feature = "std"))]
+#[path = "wait/bare.rs"]
+mod wait;
 
+pub use claim::Claim;
 pub use error::{
-    PopError, PopTimeoutError, PushError, PushTimeoutError, TryPopError, TryPushError,
+    ClaimError, PopError, PopTimeoutError, PushBatchError, PushError, PushTimeoutError,
+    TryClaimError, TryPopError, TryPushError,
 };
+pub use strategy::Wait;
+pub use traits::{Consumer, Producer};
+#[cfg(feature = "std")]
 pub use wait::EventCount;
 
 /// Lets model tests weaken one ordering; exists only in a build for loom.
 #[cfg(loom)]
 #[doc(hidden)]
 pub use sync::weaken;
+
+/// The examples of the README, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -1,31 +1,33 @@
-//! The memory of a ring: a power of two of slots, each a mark and room for one value.
+//! The memory of a ring: a power of two of slots, each room for one value, and beside them as many marks.
 //!
-//! This is the only file that touches raw memory. It knows nothing about order: which position may be written or taken,
-//! and when, is decided by the ring above, and every unsafe method names that duty. An index is any number; only its
-//! low bits count, so no index can leave the allocation.
+//! Values lie next to each other, so that a claim can lend them as slices; a ring that needs a mark for each slot (a
+//! sequence number) has them in an array of their own. This is the only file that touches raw memory. It knows nothing
+//! about order: which position may be written or taken, and when, is decided by the ring above, and every unsafe method
+//! names that duty. An index is any number; only its low bits count, so no index can leave the allocation.
 
-use std::mem::MaybeUninit;
+use alloc::boxed::Box;
+use core::mem::MaybeUninit;
 
-use crate::sync::UnsafeCell;
+use crate::sync::{UnsafeCell, first_of};
 
-/// The largest capacity: positions advance by two and are compared as signed distances.
-const MAX_CAPACITY: usize = 1 << (usize::BITS - 3);
+/// The largest capacity: positions advance by four and are compared as signed distances.
+const MAX_CAPACITY: usize = 1 << (usize::BITS - 4);
 
-/// A ring's slots. `M` is what a ring keeps beside each value: a sequence number, or nothing.
+/// A ring's slots. `M` is what a ring keeps for each value: a sequence number, or nothing.
 pub(crate) struct Slots<T, M> {
-    slots: Box<[Slot<T, M>]>,
+    marks: Box<[M]>,
+    values: Box<[Slot<T>]>,
     /// `index & mask` is a slot's number.
     mask: usize,
 }
 
-struct Slot<T, M> {
-    mark: M,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
+/// Room for one value.
+#[repr(transparent)]
+pub(crate) struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
 
-// SAFETY: values only enter and leave through `write`, `take` and `drop_values`, whose callers promise that no two threads
-// touch one value at a time; what crosses is ownership, so `T: Send` suffices. Marks are shared by reference: `M: Sync`.
-unsafe impl<T: Send, M: Sync> Sync for Slots<T, M> {}
+// SAFETY: values only enter and leave through the unsafe methods below, whose callers promise that no two threads touch
+// one value at a time; what crosses is ownership, so `T: Send` suffices.
+unsafe impl<T: Send> Sync for Slot<T> {}
 
 impl<T, M> Slots<T, M> {
     /// Makes the smallest power of two of slots that hold `capacity` values. `mark` gives the mark of the slot of each
@@ -38,16 +40,16 @@ impl<T, M> Slots<T, M> {
         );
         let len = capacity.next_power_of_two();
         let mask = len - 1;
-        let slots = (0..len)
-            .map(|number| {
-                let offset = number.wrapping_sub(start) & mask;
-                Slot {
-                    mark: mark(start.wrapping_add(offset)),
-                    value: UnsafeCell::new(MaybeUninit::uninit()),
-                }
-            })
-            .collect();
-        Self { slots, mask }
+        let values = (0..len).map(|_| Slot(UnsafeCell::new(MaybeUninit::uninit())));
+        let marks = (0..len).map(|number| {
+            let offset = number.wrapping_sub(start) & mask;
+            mark(start.wrapping_add(offset))
+        });
+        Self {
+            values: values.collect(),
+            marks: marks.collect(),
+            mask,
+        }
     }
 
     /// Returns how many slots one lap has.
@@ -58,73 +60,117 @@ impl<T, M> Slots<T, M> {
     /// Returns the mark of the slot of `index`.
     #[inline(always)]
     pub(crate) fn mark(&self, index: usize) -> &M {
-        &self.slot(index).mark
+        // SAFETY: `index & mask` is below the power of two `mask + 1`, which is how many marks `new` made.
+        unsafe { self.marks.get_unchecked(index & self.mask) }
     }
 
-    /// Moves `value` into the slot of `index`.
+    /// Returns the slot of `index`.
+    #[inline(always)]
+    pub(crate) fn slot(&self, index: usize) -> &Slot<T> {
+        // SAFETY: `index & mask` is below the power of two `mask + 1`, which is how many slots `new` made.
+        unsafe { self.values.get_unchecked(index & self.mask) }
+    }
+
+    /// Returns the slots of `len` indices from `index` on, in two runs: up to the end of the memory, and from its start.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is more than a lap.
+    #[inline]
+    pub(crate) fn runs(&self, index: usize, len: usize) -> [&[Slot<T>]; 2] {
+        let start = index & self.mask;
+        let first = len.min(self.values.len() - start);
+        [
+            &self.values[start..start + first],
+            &self.values[..len - first],
+        ]
+    }
+
+    /// Drops the values in the slots of those `indices` of which `holds` says so, the rest of them too if one drop panics.
     ///
     /// # Safety
     ///
-    /// The slot holds no value (it would be forgotten), and until the call returns no other thread touches its value.
+    /// Each such index names a slot that holds a value, no two of them the same slot. Afterwards these slots hold none.
+    pub(crate) unsafe fn drop_values(
+        &mut self,
+        indices: impl Iterator<Item = usize>,
+        holds: impl Fn(&M, usize) -> bool,
+    ) {
+        struct Rest<I: Iterator<Item = usize>, F: FnMut(usize)>(I, F);
+
+        impl<I: Iterator<Item = usize>, F: FnMut(usize)> Rest<I, F> {
+            fn drop_each(&mut self) {
+                self.0.by_ref().for_each(&mut self.1);
+            }
+        }
+
+        impl<I: Iterator<Item = usize>, F: FnMut(usize)> Drop for Rest<I, F> {
+            fn drop(&mut self) {
+                self.drop_each();
+            }
+        }
+
+        let slots = &*self;
+        let mut rest = Rest(indices, |index| {
+            if holds(slots.mark(index), index) {
+                // SAFETY: the caller promises a value; the iterator is past it before the value's own drop runs, so none
+                // is dropped twice even if that panics.
+                drop(unsafe { slots.slot(index).take() });
+            }
+        });
+        rest.drop_each();
+    }
+}
+
+impl<T> Slot<T> {
+    /// Moves `value` in.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds no value (it would be forgotten), and until the call returns no other thread touches it.
     #[inline(always)]
-    pub(crate) unsafe fn write(&self, index: usize, value: T) {
-        self.slot(index).value.with_mut(|slot| {
+    pub(crate) unsafe fn write(&self, value: T) {
+        self.0.with_mut(|slot| {
             // SAFETY: the caller promises that nobody else touches this value now; the pointer comes from a live cell.
             unsafe { (*slot).write(value) };
         });
     }
 
-    /// Moves the value out of the slot of `index`.
+    /// Moves the value out.
     ///
     /// # Safety
     ///
     /// The slot holds a value whose write happened before this call, and until the call returns no other thread touches
     /// it. Afterwards the slot holds none.
     #[inline(always)]
-    pub(crate) unsafe fn take(&self, index: usize) -> T {
-        self.slot(index).value.with_mut(|slot| {
+    pub(crate) unsafe fn take(&self) -> T {
+        self.0.with_mut(|slot| {
             // SAFETY: the caller promises an initialised value that nobody else touches, and gives it up in the slot.
             unsafe { (*slot).assume_init_read() }
         })
     }
 
-    /// Drops the values in the slots of all `indices`, the rest of them too if one drop panics.
+    /// Lends the value.
     ///
     /// # Safety
     ///
-    /// Each index names a slot that holds a value, no two of them the same slot. Afterwards these slots hold none.
-    pub(crate) unsafe fn drop_values(&mut self, indices: impl Iterator<Item = usize>) {
-        struct Rest<'a, T, M, I: Iterator<Item = usize>> {
-            slots: &'a mut Slots<T, M>,
-            indices: I,
-        }
-
-        impl<T, M, I: Iterator<Item = usize>> Rest<'_, T, M, I> {
-            fn drop_each(&mut self) {
-                for index in self.indices.by_ref() {
-                    // SAFETY: the caller of `drop_values` promises a value; the iterator is past it before the value's
-                    // own drop runs, so none is dropped twice even if that panics.
-                    drop(unsafe { self.slots.take(index) });
-                }
-            }
-        }
-
-        impl<T, M, I: Iterator<Item = usize>> Drop for Rest<'_, T, M, I> {
-            fn drop(&mut self) {
-                self.drop_each();
-            }
-        }
-
-        Rest {
-            slots: self,
-            indices,
-        }
-        .drop_each();
+    /// The slot holds a value whose write happened before this call, and as long as the reference lives no thread writes
+    /// or takes it.
+    #[inline(always)]
+    pub(crate) unsafe fn get(&self) -> &T {
+        // SAFETY: the caller promises an initialised value that stays.
+        self.0.with(|slot| unsafe { (*slot).assume_init_ref() })
     }
 
-    #[inline(always)]
-    fn slot(&self, index: usize) -> &Slot<T, M> {
-        // SAFETY: `index & mask` is below the power of two `mask + 1`, which is how many slots `new` made.
-        unsafe { self.slots.get_unchecked(index & self.mask) }
+    /// Lends the memory of `run`.
+    ///
+    /// # Safety
+    ///
+    /// As long as the slice lives, no thread touches these slots in any other way.
+    #[allow(clippy::mut_from_ref)] // The duty of the caller.
+    pub(crate) unsafe fn slice(run: &[Self]) -> &mut [MaybeUninit<T>] {
+        // SAFETY: `Slot` is a transparent cell, so a run of slots is a run of their contents; the caller promises that
+        // nobody else touches them.
+        unsafe { core::slice::from_raw_parts_mut(first_of(run.as_ptr().cast()), run.len()) }
     }
 }

@@ -23,18 +23,30 @@
 //! runs the heavy half of the fence pair that the push ran the light half of. If not, both try to decide, with one
 //! compare-and-swap: the producer that the ring ends after its value, or the consumer that it ends at the tail it saw. A
 //! producer that loses with a value beyond the end takes it back and returns it with the error.
+//!
+//! A batch could not be taken back, since its values may have come from an iterator. So a claim says in `claiming`, which
+//! only the producer writes, that it is under way, and looks at the state after that. A consumer that closes and finds a claim
+//! under way leaves the decision to the producer: the claim counts if it is committed, and until it has ended the ring
+//! is empty rather than closed.
 
-use std::fmt;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
+use core::sync::atomic::Ordering;
+#[cfg(feature = "std")]
+use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use crate::claim::Claim;
 use crate::error::{
-    PopError, PopTimeoutError, PushError, PushTimeoutError, TryPopError, TryPushError,
+    ClaimError, PopError, PopTimeoutError, PushBatchError, PushError, PushTimeoutError,
+    TryClaimError, TryPopError, TryPushError,
 };
+use crate::methods::{consumer_methods, producer_methods};
 use crate::slots::Slots;
-use crate::sync::{Arc, AtomicUsize, acquire, fence, release, step};
+use crate::strategy::Wait;
+use crate::sync::{Arc, AtomicUsize, Deadline, acquire, fence, release, step};
 use crate::wait::EventCount;
 
 /// Both sides may go on.
@@ -49,6 +61,8 @@ const ENDS_AT_END: usize = 3;
 struct Ring<T> {
     /// Next position to write. Stored by the producer.
     tail: CachePadded<AtomicUsize>,
+    /// Whether a claim is under way, 0 or 1. Stored by the producer, read by a consumer that closes.
+    claiming: CachePadded<AtomicUsize>,
     /// Next position to read. Stored by the consumer.
     head: CachePadded<AtomicUsize>,
     /// One of the four states above; grows, and moves at most twice.
@@ -89,6 +103,7 @@ pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<
     fence::prepare();
     let ring = Arc::new(Ring {
         tail: CachePadded::new(AtomicUsize::new(start)),
+        claiming: CachePadded::new(AtomicUsize::new(0)),
         head: CachePadded::new(AtomicUsize::new(start)),
         state: AtomicUsize::new(OPEN),
         end: AtomicUsize::new(start),
@@ -98,38 +113,53 @@ pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<
         not_full: EventCount::new(),
     });
     let producer = Producer {
-        writer: Writer {
-            tail: start,
-            limit: start.wrapping_add(capacity),
-        },
+        tail: Cell::new(start),
+        limit: Cell::new(start.wrapping_add(capacity)),
         ring: Arc::clone(&ring),
+        wait: Wait::default(),
     };
     let consumer = Consumer {
-        reader: Reader {
-            head: start,
-            tail: start,
-        },
+        head: Cell::new(start),
+        tail: Cell::new(start),
         ring,
+        wait: Wait::default(),
     };
     (producer, consumer)
 }
 
 /// The writing end of a ring with one producer. Dropping it closes the ring.
+///
+/// It cannot be cloned, and can move to another thread but not be shared:
+///
+/// ```compile_fail,E0599
+/// let (producer, _consumer) = covet_queue::spsc::bounded::<u8>(1);
+/// let other = producer.clone();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn sync<T: Sync>(_: T) {}
+/// let (producer, _consumer) = covet_queue::spsc::bounded::<u8>(1);
+/// sync(producer);
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn send<T: Send>(_: T) {}
+/// let (producer, _consumer) = covet_queue::spsc::bounded::<std::rc::Rc<u8>>(1);
+/// send(producer); // what it pushes cannot go to another thread
+/// ```
 pub struct Producer<T> {
-    writer: Writer,
-    ring: Arc<Ring<T>>,
-}
-
-/// What only the producer knows.
-struct Writer {
-    /// Equal to `Ring::tail`.
-    tail: usize,
+    /// Equal to `Ring::tail`. Private methods change it with `&self`, so the handle is not `Sync`.
+    tail: Cell<usize>,
     /// The last head seen, plus the capacity: positions before it are free. Equal to `tail` for ever once closed.
-    limit: usize,
+    limit: Cell<usize>,
+    ring: Arc<Ring<T>>,
+    wait: Wait,
 }
 
 impl<T> Producer<T> {
     /// Pushes a value if there is room now. Wait-free, except that waking a sleeping consumer takes a lock.
+    ///
+    /// Costs a release store; looks at the consumer's position only when the last known one says full.
     ///
     /// # Errors
     ///
@@ -137,75 +167,13 @@ impl<T> Producer<T> {
     /// either side has closed it.
     #[inline]
     pub fn try_push(&mut self, value: T) -> Result<(), TryPushError<T>> {
-        self.writer.try_push(&self.ring, value)
-    }
-
-    /// Pushes a value, waiting while the ring is full.
-    ///
-    /// # Errors
-    ///
-    /// Gives the value back if the ring is or becomes closed.
-    #[inline]
-    pub fn push(&mut self, value: T) -> Result<(), PushError<T>> {
-        match self.writer.try_push(&self.ring, value) {
-            Ok(()) => Ok(()),
-            Err(TryPushError::Closed(value)) => Err(PushError(value)),
-            Err(TryPushError::Full(value)) => match self.push_slow(value, None) {
-                Ok(()) => Ok(()),
-                Err(error) => Err(PushError(error.into_inner())),
-            },
-        }
-    }
-
-    /// Pushes a value, waiting while the ring is full, but no longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// Gives the value back: [`PushTimeoutError::Timeout`] if there was no room in time, [`PushTimeoutError::Closed`] if the
-    /// ring is or becomes closed.
-    pub fn push_timeout(&mut self, value: T, timeout: Duration) -> Result<(), PushTimeoutError<T>> {
-        match self.writer.try_push(&self.ring, value) {
-            Ok(()) => Ok(()),
-            Err(TryPushError::Closed(value)) => Err(PushTimeoutError::Closed(value)),
-            // A time too long for the clock is no limit.
-            Err(TryPushError::Full(value)) => {
-                self.push_slow(value, Instant::now().checked_add(timeout))
-            }
-        }
-    }
-
-    #[cold]
-    fn push_slow(
-        &mut self,
-        value: T,
-        deadline: Option<Instant>,
-    ) -> Result<(), PushTimeoutError<T>> {
-        let Self { writer, ring } = self;
-        let mut waiting = Some(value);
-        let result = ring.not_full.wait_until(deadline, || {
-            if writer.is_full(ring) {
-                return None;
-            }
-            match writer.try_push(ring, waiting.take()?) {
-                Ok(()) => Some(Ok(())),
-                Err(TryPushError::Closed(value)) => Some(Err(PushTimeoutError::Closed(value))),
-                Err(TryPushError::Full(value)) => {
-                    waiting = Some(value);
-                    None
-                }
-            }
-        });
-        match (result, waiting) {
-            (Some(result), _) => result,
-            (None, Some(value)) => Err(PushTimeoutError::Timeout(value)),
-            (None, None) => unreachable!("a value leaves only with a result"),
-        }
+        self.push_now(value)
     }
 
     /// Closes the ring: later pushes fail, and pops go on until it is drained. Closing again does nothing.
     pub fn close(&mut self) {
         let ring = &*self.ring;
-        self.writer.limit = self.writer.tail;
+        self.limit.set(self.tail.get());
         for state in [OPEN, CLOSING] {
             // Release: pairs with "spsc: pop sees close", so that whoever sees the end also sees all that was before it.
             let _ = ring.state.compare_exchange(
@@ -218,116 +186,165 @@ impl<T> Producer<T> {
         ring.not_empty.notify_all();
     }
 
-    /// Returns whether the ring was closed, from either side.
-    pub fn is_closed(&self) -> bool {
-        self.ring.is_closed()
-    }
+    producer_methods!(self mut);
 
-    /// Returns how many elements are in the ring; the consumer may be taking some meanwhile.
-    pub fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    /// Returns whether the ring holds no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Returns whether the ring holds as many elements as it can.
-    pub fn is_full(&self) -> bool {
-        self.len() == self.capacity()
-    }
-
-    /// Returns the most elements the ring ever holds: the number it was made with.
-    pub fn capacity(&self) -> usize {
-        self.ring.capacity
-    }
-}
-
-impl Writer {
     #[inline(always)]
-    fn try_push<T>(&mut self, ring: &Ring<T>, value: T) -> Result<(), TryPushError<T>> {
-        if self.tail == self.limit {
-            match self.refresh(ring) {
-                Room::Free => {}
-                Room::Full => return Err(TryPushError::Full(value)),
-                Room::Closed => return Err(TryPushError::Closed(value)),
+    fn push_now(&self, value: T) -> Result<(), TryPushError<T>> {
+        let ring = &*self.ring;
+        let tail = self.tail.get();
+        if tail == self.limit.get() {
+            match self.refresh() {
+                Ok(()) => {}
+                Err(TryClaimError::Full) => return Err(TryPushError::Full(value)),
+                Err(TryClaimError::Closed) => return Err(TryPushError::Closed(value)),
             }
         }
         // SAFETY: `tail` is before `limit`, so the consumer has taken what was here a lap ago, as "spsc: push sees head"
         // showed; it will not come here before the store below.
-        unsafe { ring.slots.write(self.tail, value) };
-        self.tail = self.tail.wrapping_add(1);
-        // Release: pairs with "spsc: pop sees tail", which must also see the value.
-        ring.tail.store(self.tail, release!("spsc: push publishes"));
+        unsafe { ring.slots.slot(tail).write(value) };
+        self.publish_tail(tail.wrapping_add(1));
         ring.not_empty.notify_one();
         // Relaxed: `notify_one` has run the light fence between the store of the tail and this load, which is what closing
         // relies on; what is found is looked at again in `settle`.
         if ring.state.load(Ordering::Relaxed) != OPEN {
-            return self.settle(ring);
+            return self.settle();
         }
         Ok(())
     }
 
-    /// Looks at the consumer's position again.
+    #[inline(always)]
+    fn publish_tail(&self, tail: usize) {
+        self.tail.set(tail);
+        // Release: pairs with "spsc: pop sees tail", which must also see the values.
+        self.ring.tail.store(tail, release!("spsc: push publishes"));
+    }
+
+    /// Looks at the consumer's position again. Succeeds if there is room.
     #[cold]
-    fn refresh<T>(&mut self, ring: &Ring<T>) -> Room {
+    fn refresh(&self) -> Result<(), TryClaimError> {
+        let ring = &*self.ring;
         // Acquire: pairs with "spsc: consumer closes" and "spsc: consumer decides", so that who is told sees what was done
         // before.
         if ring.state.load(acquire!("spsc: push sees close")) != OPEN {
-            self.limit = self.tail;
-            return Room::Closed;
+            self.end_here();
+            return Err(TryClaimError::Closed);
         }
         // Acquire: pairs with "spsc: pop frees"; the consumer has read the value that the next push overwrites.
         let head = ring.head.load(acquire!("spsc: push sees head"));
-        self.limit = head.wrapping_add(ring.capacity);
-        if self.tail == self.limit {
-            Room::Full
+        self.limit.set(head.wrapping_add(ring.capacity));
+        if self.tail.get() == self.limit.get() {
+            Err(TryClaimError::Full)
         } else {
-            Room::Free
+            Ok(())
         }
     }
 
-    /// Returns whether a push would find the ring full; a closed ring is not full.
-    fn is_full<T>(&mut self, ring: &Ring<T>) -> bool {
-        self.tail == self.limit && matches!(self.refresh(ring), Room::Full)
-    }
-
-    /// Decides, after a push that found the ring closed, whether its value is inside.
+    /// Decides, if that is still open, that a ring which the consumer has closed ends at the tail. Returns the state that
+    /// was there before.
     #[cold]
-    fn settle<T>(&mut self, ring: &Ring<T>) -> Result<(), TryPushError<T>> {
-        self.limit = self.tail;
-        let decided = ring.state.compare_exchange(
+    fn end_here(&self) -> usize {
+        self.limit.set(self.tail.get());
+        let decided = self.ring.state.compare_exchange(
             CLOSING,
             ENDS_AT_TAIL,
-            // Release: pairs with "spsc: pop sees close"; the consumer then sees the tail with this value. (The state
+            // Release: pairs with "spsc: pop sees close"; the consumer then sees the tail with the last value. (The state
             // that this one replaces was released too, and a swap passes that on to "spsc: push sees close".)
             release!("spsc: push decides"),
             // Acquire: pairs with "spsc: consumer decides"; `end` is read next.
             acquire!("spsc: push sees end"),
         );
-        if decided != Err(ENDS_AT_END) {
+        decided.unwrap_or_else(|state| state)
+    }
+
+    /// Decides, after a push that found the ring closed, whether its value is inside.
+    #[cold]
+    fn settle(&self) -> Result<(), TryPushError<T>> {
+        let ring = &*self.ring;
+        if self.end_here() != ENDS_AT_END {
             return Ok(());
         }
         // Relaxed: stored before the state that was just acquired.
         let end = ring.end.load(Ordering::Relaxed);
-        if end == self.tail {
+        if end == self.tail.get() {
             return Ok(());
         }
-        self.tail = self.tail.wrapping_sub(1);
-        debug_assert_eq!(end, self.tail, "only the last push can be beyond the end");
-        self.limit = self.tail;
+        let tail = self.tail.get().wrapping_sub(1);
+        debug_assert_eq!(end, tail, "only the last push can be beyond the end");
+        self.tail.set(tail);
+        self.limit.set(tail);
         // Relaxed: nothing is published by going back, and the consumer reads `end` now.
-        ring.tail.store(self.tail, Ordering::Relaxed);
+        ring.tail.store(tail, Ordering::Relaxed);
         // SAFETY: this thread has just written the value, and the consumer reads nothing from `end` on.
-        Err(TryPushError::Closed(unsafe { ring.slots.take(self.tail) }))
+        Err(TryPushError::Closed(unsafe {
+            ring.slots.slot(tail).take()
+        }))
     }
-}
 
-enum Room {
-    Free,
-    Full,
-    Closed,
+    /// Claims up to `most` slots. Returns the position of the first and how many they are.
+    #[inline]
+    fn try_reserve(&self, most: usize) -> Result<(usize, usize), TryClaimError> {
+        let ring = &*self.ring;
+        let tail = self.tail.get();
+        if most == 0 {
+            return Ok((tail, 0));
+        }
+        if self.limit.get().wrapping_sub(tail) < most {
+            self.refresh()?;
+        }
+        // Relaxed: the fence orders it before the look at the state, as closing relies on.
+        ring.claiming.store(1, Ordering::Relaxed);
+        step!("spsc: claim's fence", fence::light());
+        // Relaxed: what is found is looked at again.
+        if ring.state.load(Ordering::Relaxed) != OPEN {
+            self.end_claim();
+            self.refresh()?;
+        }
+        Ok((tail, self.limit.get().wrapping_sub(tail).min(most)))
+    }
+
+    #[inline]
+    fn claimed(&self, start: usize, count: usize) -> Claim<'_, T> {
+        Claim::of_one(self, start, self.ring.slots.runs(start, count))
+    }
+
+    /// Ends a claim: its first `ready` slots hold values.
+    #[inline]
+    pub(crate) fn publish(&self, ready: usize) {
+        if ready > 0 {
+            self.publish_tail(self.tail.get().wrapping_add(ready));
+        }
+        self.end_claim();
+    }
+
+    #[inline]
+    fn end_claim(&self) {
+        let ring = &*self.ring;
+        // Release: pairs with "spsc: close sees claim"; who sees that it is over also sees the tail.
+        ring.claiming.store(0, release!("spsc: claim ends"));
+        ring.not_empty.notify_one();
+        // Relaxed: as in `push_now`, the light fence lies between.
+        if ring.state.load(Ordering::Relaxed) != OPEN {
+            let before = self.end_here();
+            debug_assert!(
+                before != ENDS_AT_END || ring.end.load(Ordering::Relaxed) == self.tail.get(),
+                "a claim that was under way belongs to the ring"
+            );
+            ring.not_empty.notify_all();
+        }
+    }
+
+    fn wait_for_room<R>(
+        &self,
+        deadline: Option<Deadline>,
+        ready: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        let ring = &*self.ring;
+        let roomy = (ring.quarter() > 1).then_some(|| {
+            // Relaxed: only about when to look properly.
+            ring.is_roomy(ring.head.load(Ordering::Relaxed)) || ring.is_closed()
+        });
+        self.wait.until_room(&ring.not_full, deadline, roomy, ready)
+    }
 }
 
 impl<T> Drop for Producer<T> {
@@ -337,72 +354,53 @@ impl<T> Drop for Producer<T> {
 }
 
 /// The reading end of a ring with one consumer. Dropping it closes the ring.
+///
+/// It cannot be cloned, and can move to another thread but not be shared:
+///
+/// ```compile_fail,E0277
+/// fn sync<T: Sync>(_: T) {}
+/// let (_producer, consumer) = covet_queue::spsc::bounded::<u8>(1);
+/// sync(consumer);
+/// ```
 pub struct Consumer<T> {
-    reader: Reader,
-    ring: Arc<Ring<T>>,
-}
-
-/// What only the consumer knows.
-struct Reader {
-    /// Equal to `Ring::head`.
-    head: usize,
+    /// Equal to `Ring::head`, except within a batch. Private methods change it with `&self`, so the handle is not `Sync`.
+    head: Cell<usize>,
     /// The last tail seen: positions before it hold values.
-    tail: usize,
+    tail: Cell<usize>,
+    ring: Arc<Ring<T>>,
+    wait: Wait,
 }
 
 impl<T> Consumer<T> {
     /// Pops the oldest element if there is one now. Wait-free, except that waking a sleeping producer takes a lock.
+    ///
+    /// Costs a release store; looks at the producer's position only when the last known one says empty.
     ///
     /// # Errors
     ///
     /// [`TryPopError::Empty`] if there is none now, [`TryPopError::Closed`] if there will never be one again.
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, TryPopError> {
-        self.reader.try_pop(&self.ring)
+        self.pop_now()
     }
 
-    /// Pops the oldest element, waiting while the ring is empty.
+    /// Returns the oldest element and leaves it in the ring.
     ///
     /// # Errors
     ///
-    /// [`PopError`] if the ring is closed and drained.
+    /// As [`try_pop`](Self::try_pop).
     #[inline]
-    pub fn pop(&mut self) -> Result<T, PopError> {
-        match self.reader.try_pop(&self.ring) {
-            Ok(value) => Ok(value),
-            Err(TryPopError::Closed) => Err(PopError),
-            Err(TryPopError::Empty) => self.pop_slow(None).map_err(|_| PopError),
+    pub fn peek(&mut self) -> Result<&T, TryPopError> {
+        if self.head.get() == self.tail.get() {
+            self.refresh()?;
         }
+        // SAFETY: `head` is before a tail that was acquired, so the value is there; only this consumer could take it, and
+        // is borrowed as long as the reference lives.
+        Ok(unsafe { self.ring.slots.slot(self.head.get()).get() })
     }
 
-    /// Pops the oldest element, waiting while the ring is empty, but no longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// [`PopTimeoutError::Timeout`] if nothing came in time, [`PopTimeoutError::Closed`] if the ring is closed and drained.
-    pub fn pop_timeout(&mut self, timeout: Duration) -> Result<T, PopTimeoutError> {
-        match self.reader.try_pop(&self.ring) {
-            Ok(value) => Ok(value),
-            Err(TryPopError::Closed) => Err(PopTimeoutError::Closed),
-            // A time too long for the clock is no limit.
-            Err(TryPopError::Empty) => self.pop_slow(Instant::now().checked_add(timeout)),
-        }
-    }
-
-    #[cold]
-    fn pop_slow(&mut self, deadline: Option<Instant>) -> Result<T, PopTimeoutError> {
-        let Self { reader, ring } = self;
-        let result = ring
-            .not_empty
-            .wait_until(deadline, || match reader.try_pop(ring) {
-                Ok(value) => Some(Ok(value)),
-                Err(TryPopError::Closed) => Some(Err(PopTimeoutError::Closed)),
-                Err(TryPopError::Empty) => None,
-            });
-        result.unwrap_or(Err(PopTimeoutError::Timeout))
-    }
-
-    /// Closes the ring: later pushes fail. What was pushed successfully stays and can be popped. Closing again does nothing.
+    /// Closes the ring: later pushes fail. What was pushed successfully stays and can be popped, and so does what a claim
+    /// that is under way still commits. Closing again does nothing.
     pub fn close(&mut self) {
         let ring = &*self.ring;
         let asked = ring.state.compare_exchange(
@@ -414,75 +412,92 @@ impl<T> Consumer<T> {
         );
         if asked.is_ok() {
             step!("spsc: closing fence", fence::heavy());
-            let end = Reader::see_tail(ring);
-            // Relaxed: published by the next line.
-            ring.end.store(end, Ordering::Relaxed);
-            // If the producer was faster, the ring ends at its tail.
-            let _ = ring.state.compare_exchange(
-                CLOSING,
-                ENDS_AT_END,
-                // Release: pairs with "spsc: push sees end" and "spsc: push sees close".
-                release!("spsc: consumer decides"),
-                Ordering::Relaxed,
-            );
+            // Acquire: pairs with "spsc: claim ends"; the tail read next is then beyond what was committed.
+            let claiming = ring.claiming.load(acquire!("spsc: close sees claim"));
+            // A claim under way decides when it ends.
+            if claiming == 0 {
+                let end = ring.see_tail();
+                // Relaxed: published by the next line.
+                ring.end.store(end, Ordering::Relaxed);
+                // If the producer was faster, the ring ends at its tail.
+                let _ = ring.state.compare_exchange(
+                    CLOSING,
+                    ENDS_AT_END,
+                    // Release: pairs with "spsc: push sees end" and "spsc: push sees close".
+                    release!("spsc: consumer decides"),
+                    Ordering::Relaxed,
+                );
+            }
         }
         ring.not_full.notify_all();
     }
 
-    /// Returns whether the ring was closed, from either side. There may still be elements to pop.
-    pub fn is_closed(&self) -> bool {
-        self.ring.is_closed()
-    }
+    consumer_methods!(self mut);
 
-    /// Returns how many elements are in the ring; the producer may be adding some meanwhile.
-    pub fn len(&self) -> usize {
-        self.ring.len()
-    }
-
-    /// Returns whether the ring holds no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Returns whether the ring holds as many elements as it can.
-    pub fn is_full(&self) -> bool {
-        self.len() == self.capacity()
-    }
-
-    /// Returns the most elements the ring ever holds: the number it was made with.
-    pub fn capacity(&self) -> usize {
-        self.ring.capacity
-    }
-}
-
-impl Reader {
     #[inline(always)]
-    fn try_pop<T>(&mut self, ring: &Ring<T>) -> Result<T, TryPopError> {
-        if self.head == self.tail {
-            self.refresh(ring)?;
+    fn pop_now(&self) -> Result<T, TryPopError> {
+        let ring = &*self.ring;
+        let head = self.head.get();
+        if head == self.tail.get() {
+            self.refresh()?;
         }
         // SAFETY: `head` is before a tail that was acquired, so the value is there and its write happened before; the
         // producer comes back to this slot only after the store below.
-        let value = unsafe { ring.slots.take(self.head) };
-        self.head = self.head.wrapping_add(1);
-        // Release: pairs with "spsc: push sees head"; the value has been read.
-        ring.head.store(self.head, release!("spsc: pop frees"));
-        ring.not_full.notify_one();
+        let value = unsafe { ring.slots.slot(head).take() };
+        self.head.set(head.wrapping_add(1));
+        ring.free_to(head.wrapping_add(1));
         Ok(value)
     }
 
-    /// Looks at the producer's position again.
+    #[inline]
+    fn try_pop_each(&self, most: usize, mut each: impl FnMut(T)) -> Result<usize, TryPopError> {
+        /// Frees the slots of what was popped when dropped.
+        struct Popped<'a, T>(&'a Consumer<T>);
+
+        impl<T> Drop for Popped<'_, T> {
+            fn drop(&mut self) {
+                self.0.ring.free_to(self.0.head.get());
+            }
+        }
+
+        let ring = &*self.ring;
+        let head = self.head.get();
+        if most == 0 {
+            return Ok(0);
+        }
+        if self.tail.get().wrapping_sub(head) < most {
+            self.refresh()?;
+        }
+        let count = self.tail.get().wrapping_sub(head).min(most);
+        let popped = Popped(self);
+        let mut next = head;
+        for run in ring.slots.runs(head, count) {
+            for slot in run {
+                next = next.wrapping_add(1);
+                self.head.set(next);
+                // SAFETY: as in `pop_now`; the head is past the slot before `each` can panic, and is published when
+                // `popped` is dropped.
+                each(unsafe { slot.take() });
+            }
+        }
+        drop(popped);
+        Ok(count)
+    }
+
+    /// Looks at the producer's position again. Succeeds if there is something to pop.
     #[cold]
-    fn refresh<T>(&mut self, ring: &Ring<T>) -> Result<(), TryPopError> {
+    fn refresh(&self) -> Result<(), TryPopError> {
+        let ring = &*self.ring;
         // Acquire: pairs with "spsc: producer closes" and "spsc: push decides"; the tail read next is then the last.
         let state = ring.state.load(acquire!("spsc: pop sees close"));
-        self.tail = if state == ENDS_AT_END {
+        let tail = if state == ENDS_AT_END {
             // Relaxed: this thread stored it.
             ring.end.load(Ordering::Relaxed)
         } else {
-            Self::see_tail(ring)
+            ring.see_tail()
         };
-        if self.head != self.tail {
+        self.tail.set(tail);
+        if self.head.get() != tail {
             Ok(())
         } else if state >= ENDS_AT_TAIL {
             Err(TryPopError::Closed)
@@ -491,9 +506,12 @@ impl Reader {
         }
     }
 
-    fn see_tail<T>(ring: &Ring<T>) -> usize {
-        // Acquire: pairs with "spsc: push publishes"; the values before the tail may be read from now on.
-        ring.tail.load(acquire!("spsc: pop sees tail"))
+    fn wait_for_value<R>(
+        &self,
+        deadline: Option<Deadline>,
+        ready: impl FnMut() -> Option<R>,
+    ) -> Option<R> {
+        self.wait.until(&self.ring.not_empty, deadline, ready)
     }
 }
 
@@ -504,6 +522,37 @@ impl<T> Drop for Consumer<T> {
 }
 
 impl<T> Ring<T> {
+    fn see_tail(&self) -> usize {
+        // Acquire: pairs with "spsc: push publishes"; the values before the tail may be read from now on.
+        self.tail.load(acquire!("spsc: pop sees tail"))
+    }
+
+    /// Frees the slots before `head`.
+    #[inline(always)]
+    fn free_to(&self, head: usize) {
+        // Release: pairs with "spsc: push sees head"; the values have been read.
+        self.head.store(head, release!("spsc: pop frees"));
+        if self.not_full.has_waiters() && self.is_roomy(head) {
+            self.not_full.notify_one();
+        }
+    }
+
+    fn quarter(&self) -> usize {
+        (self.capacity / 4).max(1)
+    }
+
+    /// Returns whether enough is free to wake the producer for.
+    fn is_roomy(&self, head: usize) -> bool {
+        let quarter = self.quarter();
+        // Relaxed: a producer that sleeps has stopped moving the tail.
+        let used = self.tail.load(Ordering::Relaxed).wrapping_sub(head);
+        quarter == 1 || self.capacity.saturating_sub(used) >= quarter
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     fn is_closed(&self) -> bool {
         // Relaxed: an answer about now, which promises nothing about anything else.
         self.state.load(Ordering::Relaxed) != OPEN
@@ -531,8 +580,10 @@ impl<T> Drop for Ring<T> {
         let left = tail.wrapping_sub(head);
         // SAFETY: the slots from head to tail are the ones that hold values, and they are fewer than a lap.
         unsafe {
-            self.slots
-                .drop_values((0..left).map(|offset| head.wrapping_add(offset)));
+            self.slots.drop_values(
+                (0..left).map(|offset| head.wrapping_add(offset)),
+                |(), _| true,
+            );
         }
     }
 }

@@ -27,7 +27,7 @@ fn counted(drops: &Arc<AtomicUsize>) -> Counted {
 
 macro_rules! for_each_ring {
     ($($ring:ident)*) => {$(
-        // One ring's handles are changed by their methods, the other's are not.
+        // Some handles are changed by their methods, others are not.
         #[allow(unused_mut)]
         mod $ring {
             use super::*;
@@ -119,4 +119,4 @@ macro_rules! for_each_ring {
 
 const ROUNDS: usize = if cfg!(miri) { 20 } else { 2_000 };
 
-for_each_ring!(spsc mpmc);
+for_each_ring!(spsc mpsc mpmc);

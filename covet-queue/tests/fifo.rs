@@ -1,4 +1,4 @@
-//! Order, exact capacity, errors, closing and timeouts: the same tests for both rings, and both against a `VecDeque`.
+//! Order, exact capacity, errors, closing and timeouts: the same tests for all rings, and each against a `VecDeque`.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -49,7 +49,7 @@ fn starts() -> impl Strategy<Value = usize> {
 
 macro_rules! for_each_ring {
     ($($ring:ident)*) => {$(
-        // One ring's handles are changed by their methods, the other's are not.
+        // Some handles are changed by their methods, others are not.
         #[allow(unused_mut)]
         mod $ring {
             use super::*;
@@ -286,7 +286,7 @@ macro_rules! for_each_ring {
     )*};
 }
 
-for_each_ring!(spsc mpmc);
+for_each_ring!(spsc mpsc mpmc);
 
 #[test]
 fn only_the_last_handle_of_a_side_closes() {
@@ -324,6 +324,7 @@ fn handles_may_move_to_other_threads_even_if_values_may_not_be_shared() {
     type Value = std::cell::Cell<u8>;
     send::<covet_queue::spsc::Producer<Value>>();
     send::<covet_queue::spsc::Consumer<Value>>();
+    send::<covet_queue::mpsc::Consumer<Value>>();
     send::<covet_queue::mpmc::Producer<Value>>();
     sync::<covet_queue::mpmc::Producer<Value>>();
     send::<covet_queue::mpmc::Consumer<Value>>();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize as Counter, Ordering::Relaxed};
 use std::time::Instant;
 
-use covet_queue::{EventCount, TryPopError, TryPushError, mpmc, spsc, weaken};
+use covet_queue::{EventCount, TryClaimError, TryPopError, TryPushError, mpmc, mpsc, spsc, weaken};
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicUsize;
 use loom::thread::{self, JoinHandle};
@@ -100,15 +100,30 @@ fn model(name: &str) -> &'static Model {
 models! {
     spsc_fifo, 3 preemptions, at least 8_000: || spsc_in_order(spsc::bounded(2), 4);
     spsc_wrap, 3 preemptions, at least 8_000: || spsc_in_order(spsc::bounded_from(2, usize::MAX - 1), 4);
-    spsc_blocking, 3 preemptions, at least 100_000: spsc_blocks_and_goes_on;
+    spsc_blocking, 2 preemptions, at least 10_000: spsc_blocks_and_goes_on;
+    spsc_batch, 3 preemptions, at least 500: || spsc_in_order_by_batch(spsc::bounded_from(2, usize::MAX - 1));
+    spsc_claim_aborted, 3 preemptions, at least 500: spsc_an_aborted_claim_leaves_no_trace;
+    spsc_claim_against_close, 5 preemptions, at least 500: spsc_a_claim_under_way_counts;
     spsc_producer_closes, 5 preemptions, at least 1_000: spsc_drains_after_producer_closed;
     spsc_consumer_closes, 5 preemptions, at least 6_000: spsc_agrees_on_the_end;
     spsc_consumer_drops, 5 preemptions, at least 200: spsc_push_is_told_after_consumer_dropped;
-    mpmc_1p1c, 4 preemptions, at least 20_000: || mpmc_in_order(mpmc::bounded(2), 4);
+    mpmc_1p1c, 3 preemptions, at least 10_000: || mpmc_in_order(mpmc::bounded(2), 4);
     mpmc_wrap, 3 preemptions, at least 4_000: || mpmc_in_order(mpmc::bounded_from(2, usize::MAX - 1), 4);
     mpmc_exact_capacity, 3 preemptions, at least 20_000: || mpmc_in_order(mpmc::bounded_from(3, usize::MAX - 1), 5);
-    mpmc_2p1c, 3 preemptions, at least 90_000: mpmc_two_producers;
+    mpmc_2p1c, 2 preemptions, at least 5_000: mpmc_two_producers;
+    mpmc_2p1c_twice, 3 preemptions, at least 5_000: mpmc_two_producers_twice;
     mpmc_1p2c, 3 preemptions, at least 20_000: mpmc_two_consumers;
+    mpmc_2p2c, 2 preemptions, at least 40_000: mpmc_two_of_each;
+    mpmc_batch, 3 preemptions, at least 500: || mpmc_in_order_by_batch(usize::MAX - 1);
+    mpmc_batches, 1 preemptions, at least 1_000: mpmc_two_batches_do_not_mix;
+    mpmc_claim_aborted, 3 preemptions, at least 500: mpmc_an_aborted_claim_is_stepped_over;
+    mpmc_skip_is_freed, 2 preemptions, at least 5_000: mpmc_a_slot_that_was_given_up_is_written_again;
+    mpmc_claim_against_close, 3 preemptions, at least 500: mpmc_a_claim_under_way_counts;
+    mpmc_claim_leaked, 3 preemptions, at least 100: mpmc_a_leaked_claim_ends_with_its_producer;
+    mpmc_blocking_batch, 1 preemptions, at least 1_000: mpmc_a_batch_wakes_every_pop;
+    mpmc_blocking_abort, 3 preemptions, at least 500: mpmc_an_abort_uncovers_what_is_behind;
+    mpsc_fifo, 3 preemptions, at least 1_000: || mpsc_in_order(mpsc::bounded_from(2, usize::MAX - 1), 4);
+    mpsc_2p1c, 2 preemptions, at least 1_000: mpsc_two_producers;
     mpmc_close_against_push, 3 preemptions, at least 50_000: mpmc_loses_nothing_when_closed;
     mpmc_closed_push, 5 preemptions, at least 2_000: mpmc_closed_push_shows_what_was_before;
     mpmc_closed_pop, 5 preemptions, at least 700: mpmc_closed_pop_shows_what_was_before;
@@ -315,6 +330,345 @@ fn mpmc_in_order(ends: (mpmc::Producer<usize>, mpmc::Consumer<usize>), count: us
             }
         }),
     ]);
+}
+
+fn spsc_in_order_by_batch(ends: (spsc::Producer<usize>, spsc::Consumer<usize>)) {
+    let (mut producer, mut consumer) = ends;
+    join_all([
+        thread::spawn(move || {
+            let mut values = 0..4;
+            until(|| {
+                let _ = producer.try_push_batch(&mut values);
+                values.is_empty()
+            });
+        }),
+        thread::spawn(move || {
+            let mut next = 0;
+            until(|| {
+                let _ = consumer.try_pop_batch(2, |value| {
+                    assert_eq!(value, next);
+                    next += 1;
+                });
+                next == 4
+            });
+        }),
+    ]);
+}
+
+fn spsc_an_aborted_claim_leaves_no_trace() {
+    let (mut producer, mut consumer) = spsc::bounded(2);
+    join_all([
+        thread::spawn(move || {
+            producer.try_push(0).unwrap();
+            for value in [1, 2] {
+                until(|| {
+                    if let Ok(mut claim) = producer.try_claim(2) {
+                        claim.scribble(0, 9);
+                    }
+                    producer.try_push(value).is_ok()
+                });
+            }
+        }),
+        thread::spawn(move || {
+            for value in 0..3 {
+                until(|| {
+                    consumer.try_pop().is_ok_and(|popped| {
+                        assert_eq!(popped, value);
+                        true
+                    })
+                });
+            }
+        }),
+    ]);
+}
+
+/// The consumer closes around a claim: it is refused, or all that it commits comes out.
+fn spsc_a_claim_under_way_counts() {
+    let (mut producer, mut consumer) = spsc::bounded(4);
+    let pushed = Arc::new(Counter::new(0));
+    let popped = Arc::new(Counter::new(0));
+    let (pushes, pops) = (Arc::clone(&pushed), Arc::clone(&popped));
+    join_all([
+        thread::spawn(move || {
+            for start in [0, 2] {
+                match producer.try_claim(2) {
+                    Ok(claim) => {
+                        pushes.fetch_add(claim.fill(start..start + 2), Relaxed);
+                    }
+                    Err(error) => assert_eq!(error, TryClaimError::Closed),
+                }
+            }
+        }),
+        thread::spawn(move || {
+            consumer.close();
+            until(|| match consumer.try_pop() {
+                Ok(value) => {
+                    assert_eq!(value, pops.fetch_add(1, Relaxed));
+                    false
+                }
+                Err(error) => error == TryPopError::Closed,
+            });
+            assert_eq!(consumer.try_pop(), Err(TryPopError::Closed));
+        }),
+    ]);
+    assert_eq!(pushed.load(Relaxed), popped.load(Relaxed));
+}
+
+fn mpmc_in_order_by_batch(start: usize) {
+    let (producer, consumer) = mpmc::bounded_from(2, start);
+    join_all([
+        thread::spawn(move || {
+            let mut values = 0..4;
+            until(|| {
+                let _ = producer.try_push_batch(&mut values);
+                values.is_empty()
+            });
+        }),
+        thread::spawn(move || {
+            let mut next = 0;
+            until(|| {
+                let _ = consumer.try_pop_batch(2, |value| {
+                    assert_eq!(value, next);
+                    next += 1;
+                });
+                next == 4
+            });
+        }),
+    ]);
+}
+
+/// Each batch was claimed at once, so its values leave next to each other.
+fn mpmc_two_batches_do_not_mix() {
+    let (producer, consumer) = mpmc::bounded(4);
+    let other = producer.clone();
+    join_all([
+        thread::spawn(move || assert_eq!(producer.try_push_batch(&mut [1, 2].into_iter()), Ok(2))),
+        thread::spawn(move || assert_eq!(other.try_push_batch(&mut [3, 4].into_iter()), Ok(2))),
+        thread::spawn(move || {
+            let mut popped = Vec::new();
+            until(|| {
+                let _ = consumer.try_pop_batch(3, |value| popped.push(value));
+                popped.len() == 4
+            });
+            assert!(
+                popped == [1, 2, 3, 4] || popped == [3, 4, 1, 2],
+                "{popped:?}"
+            );
+        }),
+    ]);
+}
+
+fn mpmc_an_aborted_claim_is_stepped_over() {
+    let (producer, consumer) = mpmc::bounded(2);
+    join_all([
+        thread::spawn(move || {
+            for value in [0, 1] {
+                until(|| {
+                    producer.try_claim(2).is_ok_and(|mut claim| {
+                        // The last slot is written and given up, if there is more than one.
+                        let last = claim.len() - 1;
+                        claim.scribble(last, 9);
+                        claim.fill([value]) == 1
+                    })
+                });
+            }
+        }),
+        thread::spawn(move || {
+            for value in [0, 1] {
+                until(|| {
+                    consumer.try_pop().is_ok_and(|popped| {
+                        assert_eq!(popped, value);
+                        true
+                    })
+                });
+            }
+        }),
+    ]);
+}
+
+/// One producer writes to a slot and gives it up, another writes to it a lap later.
+fn mpmc_a_slot_that_was_given_up_is_written_again() {
+    let (producer, consumer) = mpmc::bounded(1);
+    let other = producer.clone();
+    join_all([
+        thread::spawn(move || {
+            if let Ok(mut claim) = other.try_claim(1) {
+                claim.scribble(0, 9);
+            }
+        }),
+        // Bounded: two threads that wait for a third would keep each other busy for ever.
+        thread::spawn(move || {
+            let _ = producer.try_push(1).or_else(|_| {
+                thread::yield_now();
+                producer.try_push(1)
+            });
+        }),
+        thread::spawn(move || {
+            for _ in 0..2 {
+                let _ = consumer.try_pop();
+                thread::yield_now();
+            }
+        }),
+    ]);
+}
+
+fn mpmc_a_claim_under_way_counts() {
+    let (producer, consumer) = mpmc::bounded(4);
+    let pushed = Arc::new(Counter::new(0));
+    let popped = Arc::new(Counter::new(0));
+    let (pushes, pops) = (Arc::clone(&pushed), Arc::clone(&popped));
+    join_all([
+        thread::spawn(move || {
+            // The first slot is committed and the second given up.
+            if let Ok(claim) = producer.try_claim(2) {
+                pushes.fetch_add(claim.fill([0]), Relaxed);
+            }
+            pushes.fetch_add(producer.try_push(1).is_ok().into(), Relaxed);
+        }),
+        thread::spawn(move || {
+            consumer.close();
+            until(|| match consumer.try_pop() {
+                Ok(value) => {
+                    assert_eq!(value, pops.fetch_add(1, Relaxed));
+                    false
+                }
+                Err(error) => error == TryPopError::Closed,
+            });
+        }),
+    ]);
+    assert_eq!(pushed.load(Relaxed), popped.load(Relaxed));
+}
+
+fn mpmc_a_leaked_claim_ends_with_its_producer() {
+    let (producer, consumer) = mpmc::bounded(2);
+    join_all([
+        thread::spawn(move || {
+            std::mem::forget(producer.try_claim(1).unwrap());
+            producer.try_push(1).unwrap();
+        }),
+        thread::spawn(move || {
+            until(|| consumer.try_pop() == Ok(1));
+            until(|| consumer.try_pop() == Err(TryPopError::Closed));
+        }),
+    ]);
+}
+
+/// One notification for two values: the pop that it wakes wakes the other.
+fn mpmc_a_batch_wakes_every_pop() {
+    // These two live until all threads are done: dropping a last handle would close the ring and wake everyone.
+    let (producer, consumer) = mpmc::bounded(2);
+    let pop = |consumer: mpmc::Consumer<usize>| move || assert!(consumer.pop().is_ok());
+    let pushing = producer.clone();
+    join_all([
+        thread::spawn(pop(consumer.clone())),
+        thread::spawn(pop(consumer.clone())),
+        thread::spawn(move || assert_eq!(pushing.push_batch([1, 2]).unwrap(), 2)),
+    ]);
+}
+
+/// A pop waits, a value is pushed behind a claim, and the claim is aborted: nothing but that wakes the pop.
+fn mpmc_an_abort_uncovers_what_is_behind() {
+    let (producer, consumer) = mpmc::bounded(2);
+    let (pushing, popping) = (producer.clone(), consumer.clone());
+    join_all([
+        thread::spawn(move || assert_eq!(popping.pop(), Ok(1))),
+        thread::spawn(move || {
+            let claim = pushing.try_claim(1).unwrap();
+            pushing.try_push(1).unwrap();
+            drop(claim);
+        }),
+    ]);
+}
+
+fn mpsc_in_order(ends: (mpsc::Producer<usize>, mpsc::Consumer<usize>), count: usize) {
+    let (producer, mut consumer) = ends;
+    join_all([
+        thread::spawn(move || {
+            for value in 0..count {
+                until(|| producer.try_push(value).is_ok());
+            }
+        }),
+        thread::spawn(move || {
+            let mut next = 0;
+            until(|| {
+                let peeked = consumer.peek().ok().copied();
+                let _ = consumer.try_pop_batch(2, |value| {
+                    assert!(peeked.is_none_or(|peeked| peeked <= value));
+                    assert_eq!(value, next);
+                    next += 1;
+                });
+                next == count
+            });
+        }),
+    ]);
+}
+
+fn mpsc_two_producers() {
+    let (producer, mut consumer) = mpsc::bounded(2);
+    let other = producer.clone();
+    join_all([
+        thread::spawn(move || until(|| producer.try_push(1).is_ok())),
+        thread::spawn(move || until(|| other.try_push(2).is_ok())),
+        thread::spawn(move || {
+            let mut sum = 0;
+            until(|| {
+                sum += consumer.try_pop().unwrap_or(0);
+                sum == 3
+            });
+        }),
+    ]);
+}
+
+fn mpmc_two_producers_twice() {
+    let (producer, consumer) = mpmc::bounded(4);
+    // Lives until all threads are done: dropping the last consumer would close the ring.
+    let consumer_lives_on = consumer.clone();
+    let push = |producer: mpmc::Producer<usize>, values: [usize; 2]| {
+        move || {
+            values
+                .into_iter()
+                .for_each(|value| producer.try_push(value).unwrap())
+        }
+    };
+    join_all([
+        thread::spawn(push(producer.clone(), [1, 2])),
+        thread::spawn(push(producer, [10, 20])),
+        thread::spawn(move || {
+            // Bounded: what is left is dropped with the ring.
+            let mut last = [0, 0];
+            for _ in 0..4 {
+                if let Ok(value) = consumer.try_pop() {
+                    let last = &mut last[usize::from(value >= 10)];
+                    assert!(*last < value);
+                    *last = value;
+                }
+            }
+        }),
+    ]);
+    drop(consumer_lives_on);
+}
+
+fn mpmc_two_of_each() {
+    let (producer, consumer) = mpmc::bounded(2);
+    let popped = Arc::new(Counter::new(0));
+    let pop = || {
+        let (consumer, popped) = (consumer.clone(), Arc::clone(&popped));
+        move || {
+            popped.fetch_add(consumer.try_pop().unwrap_or(0), Relaxed);
+        }
+    };
+    let push = |value| {
+        let producer = producer.clone();
+        move || producer.try_push(value).unwrap()
+    };
+    join_all([
+        thread::spawn(push(1)),
+        thread::spawn(push(2)),
+        thread::spawn(pop()),
+        thread::spawn(pop()),
+    ]);
+    let left: usize = std::iter::from_fn(|| consumer.try_pop().ok()).sum();
+    assert_eq!(popped.load(Relaxed) + left, 3);
 }
 
 fn mpmc_two_producers() {
@@ -626,6 +980,10 @@ const WEAKENINGS: &[(&str, &[&str])] = &[
     ("mpmc: pop sees slot", &["mpmc_1p1c"]),
     ("mpmc: pop frees", &["mpmc_1p1c"]),
     ("mpmc: push sees slot", &["mpmc_1p1c"]),
+    ("spsc: claim's fence", &["spsc_claim_against_close"]),
+    ("spsc: claim ends", &["spsc_claim_against_close"]),
+    ("spsc: close sees claim", &["spsc_claim_against_close"]),
+    ("mpmc: skip frees", &["mpmc_skip_is_freed"]),
     ("mpmc: close", &["mpmc_closed_pop"]),
     ("mpmc: push sees close", &["mpmc_closed_push"]),
     ("mpmc: pop sees close", &["mpmc_closed_pop"]),

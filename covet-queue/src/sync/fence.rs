@@ -4,12 +4,13 @@
 //! other's store. Here one side is common (a push that looks for sleepers) and one is rare (a thread about to sleep). So
 //! [`light`] only stops the compiler, and [`heavy`] makes the kernel run a full fence on every core that runs a thread of
 //! this process (`membarrier`, private and expedited: Linux 4.14). Whichever of the two comes first, at least one side sees
-//! the other's store. Where the call is missing or forbidden, and on other systems, both are sequentially consistent fences.
+//! the other's store. Where the call is missing or forbidden, without `std`, and on other systems, both are sequentially
+//! consistent fences. No other file names a system.
 //!
 //! Mixing is safe in one direction only: a full fence in place of `light` is always enough, so `light` stays a full fence
 //! until the registration is known to have succeeded, and never goes back.
 
-use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+use core::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 
 /// True once `heavy` reaches the other threads by itself.
 static ASYMMETRIC: AtomicBool = AtomicBool::new(false);
@@ -41,7 +42,7 @@ pub(crate) fn heavy() {
     }
 }
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(feature = "std", target_os = "linux", not(miri)))]
 mod imp {
     use std::io::Error;
     use std::sync::Once;
@@ -76,7 +77,7 @@ mod imp {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
+#[cfg(not(all(feature = "std", target_os = "linux", not(miri))))]
 mod imp {
     pub(super) fn prepare() {}
 

@@ -4,6 +4,9 @@ pub(crate) use loom::cell::UnsafeCell;
 pub(crate) use loom::sync::atomic::AtomicUsize;
 pub(crate) use loom::sync::{Arc, Mutex};
 
+pub(crate) use loom::thread::yield_now;
+pub(crate) use std::time::Instant as Deadline;
+
 use loom::sync::Condvar;
 use std::time::Instant;
 
@@ -32,6 +35,11 @@ macro_rules! const_fn {
 }
 
 pub(crate) use {acquire, const_fn, release, step};
+
+/// Loom's cells are more than their content, so models write slot by slot.
+pub(crate) fn first_of<T>(_: *const UnsafeCell<T>) -> *mut T {
+    unimplemented!("a model has no slices")
+}
 
 /// The asymmetric fence pair as loom can express it: both sides pay.
 pub(crate) mod fence {
@@ -79,6 +87,11 @@ impl Parker {
     }
 }
 
+/// Every deadline passes at once.
+pub(crate) fn has_passed(_: Deadline) -> bool {
+    true
+}
+
 pub(crate) fn spinning_helps() -> bool {
     false
 }
@@ -89,6 +102,8 @@ pub mod weaken {
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeSet;
     use std::sync::atomic::Ordering;
+    use std::thread_local;
+    use std::vec::Vec;
 
     thread_local! {
         // Of the system's thread, not of the modelled one: loom runs a whole model on one thread.

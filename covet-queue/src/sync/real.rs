@@ -1,19 +1,25 @@
-//! The real atomics, locks and parking.
+//! The real atomics and cells, and with `std` the real locks, clock and parking.
 
-pub(crate) use std::sync::atomic::AtomicUsize;
-pub(crate) use std::sync::{Arc, Mutex};
+pub(crate) use alloc::sync::Arc;
+pub(crate) use core::sync::atomic::AtomicUsize;
 
-use std::thread::{self, Thread};
-use std::time::Instant;
+#[cfg(not(feature = "std"))]
+mod bare;
+#[cfg(not(feature = "std"))]
+pub(crate) use bare::*;
+#[cfg(feature = "std")]
+mod park;
+#[cfg(feature = "std")]
+pub(crate) use park::*;
 
 macro_rules! acquire {
     ($name:literal) => {
-        ::std::sync::atomic::Ordering::Acquire
+        ::core::sync::atomic::Ordering::Acquire
     };
 }
 macro_rules! release {
     ($name:literal) => {
-        ::std::sync::atomic::Ordering::Release
+        ::core::sync::atomic::Ordering::Release
     };
 }
 /// A step that a model test may leave out.
@@ -22,23 +28,21 @@ macro_rules! step {
         $step
     };
 }
-/// A function that is `const` wherever loom's types are not in it.
-macro_rules! const_fn {
-    ($(#[$meta:meta])* $vis:vis const fn $name:ident() -> $ret:ty $body:block) => {
-        $(#[$meta])*
-        $vis const fn $name() -> $ret $body
-    };
-}
 
-pub(crate) use {acquire, const_fn, release, step};
+pub(crate) use {acquire, release, step};
 
 /// A cell whose accesses are closures, so that loom can see where each begins and ends.
 #[repr(transparent)]
-pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
 impl<T> UnsafeCell<T> {
     pub(crate) const fn new(value: T) -> Self {
-        Self(std::cell::UnsafeCell::new(value))
+        Self(core::cell::UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
     }
 
     #[inline(always)]
@@ -47,52 +51,8 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// One thread's ability to sleep, and a handle for others to end that sleep.
-#[derive(Clone)]
-pub(crate) struct Parker(Thread);
-
-impl Parker {
-    /// Returns the parker of the calling thread.
-    pub(crate) fn current() -> Self {
-        Self(thread::current())
-    }
-
-    /// Sleeps until `unpark`, until `deadline`, or for no reason. Returns whether the deadline has passed. Only the
-    /// thread that made the parker may call this.
-    pub(crate) fn park(&self, deadline: Option<Instant>) -> bool {
-        let Some(deadline) = deadline else {
-            thread::park();
-            return false;
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        thread::park_timeout(left);
-        Instant::now() >= deadline
-    }
-
-    /// Ends the current or the next sleep.
-    pub(crate) fn unpark(&self) {
-        self.0.unpark();
-    }
-}
-
-/// Returns whether another thread can make progress while this one spins.
-pub(crate) fn spinning_helps() -> bool {
-    use std::sync::atomic::{AtomicU8, Ordering};
-    const UNKNOWN: u8 = 0;
-    const NO: u8 = 1;
-    const YES: u8 = 2;
-    static HELPS: AtomicU8 = AtomicU8::new(UNKNOWN);
-
-    // Relaxed: every thread that computes the answer computes the same one.
-    match HELPS.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            let many = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-            HELPS.store(if many { YES } else { NO }, Ordering::Relaxed);
-            many
-        }
-        known => known == YES,
-    }
+/// Returns where the content of the first of several cells lies. A model cannot tell that.
+#[inline(always)]
+pub(crate) fn first_of<T>(cells: *const UnsafeCell<T>) -> *mut T {
+    core::cell::UnsafeCell::raw_get(cells.cast())
 }

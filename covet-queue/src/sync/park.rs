@@ -1,0 +1,73 @@
+//! What needs an operating system: locks, a clock, and threads that sleep.
+
+pub(crate) use std::sync::Mutex;
+pub(crate) use std::thread::yield_now;
+pub(crate) use std::time::Instant as Deadline;
+
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+/// A function that is `const` wherever loom's types are not in it.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis const fn $name:ident() -> $ret:ty $body:block) => {
+        $(#[$meta])*
+        $vis const fn $name() -> $ret $body
+    };
+}
+
+pub(crate) use const_fn;
+
+/// One thread's ability to sleep, and a handle for others to end that sleep.
+#[derive(Clone)]
+pub(crate) struct Parker(Thread);
+
+impl Parker {
+    /// Returns the parker of the calling thread.
+    pub(crate) fn current() -> Self {
+        Self(thread::current())
+    }
+
+    /// Sleeps until `unpark`, until `deadline`, or for no reason. Returns whether the deadline has passed. Only the
+    /// thread that made the parker may call this.
+    pub(crate) fn park(&self, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else {
+            thread::park();
+            return false;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        thread::park_timeout(left);
+        Instant::now() >= deadline
+    }
+
+    /// Ends the current or the next sleep.
+    pub(crate) fn unpark(&self) {
+        self.0.unpark();
+    }
+}
+
+/// Returns whether another thread can make progress while this one spins.
+pub(crate) fn spinning_helps() -> bool {
+    use std::sync::atomic::{AtomicU8, Ordering};
+    const UNKNOWN: u8 = 0;
+    const NO: u8 = 1;
+    const YES: u8 = 2;
+    static HELPS: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+    // Relaxed: every thread that computes the answer computes the same one.
+    match HELPS.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let many = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+            HELPS.store(if many { YES } else { NO }, Ordering::Relaxed);
+            many
+        }
+        known => known == YES,
+    }
+}
+
+/// Returns whether `deadline` is over.
+pub(crate) fn has_passed(deadline: Deadline) -> bool {
+    Instant::now() >= deadline
+}
