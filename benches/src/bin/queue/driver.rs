@@ -85,6 +85,10 @@ pub(crate) trait Pop<T: Item>: Send + 'static {
 
 /// How values are sent and received.
 pub(crate) trait Manner {
+    /// Whether threads of a pair get a core each. Not where the queue decides how to wait: threads that block are placed by
+    /// the system, and a thread that may use one core only looks to it like a machine with one core.
+    const PINNED: bool;
+
     fn send<T: Item>(producer: &mut impl Push<T>, count: u64);
     fn receive<T: Item>(consumer: &mut impl Pop<T>, count: u64, each: &mut impl FnMut(T));
 }
@@ -116,6 +120,8 @@ pub(crate) fn spin<R>(mut attempt: impl FnMut() -> Option<R>) -> R {
 }
 
 impl Manner for Spin {
+    const PINNED: bool = true;
+
     #[inline(always)]
     fn send<T: Item>(producer: &mut impl Push<T>, count: u64) {
         for number in 0..count {
@@ -132,6 +138,8 @@ impl Manner for Spin {
 }
 
 impl Manner for Block {
+    const PINNED: bool = false;
+
     #[inline(always)]
     fn send<T: Item>(producer: &mut impl Push<T>, count: u64) {
         for number in 0..count {
@@ -148,6 +156,8 @@ impl Manner for Block {
 }
 
 impl Manner for Batch {
+    const PINNED: bool = true;
+
     #[inline(always)]
     fn send<T: Item>(producer: &mut impl Push<T>, count: u64) {
         let mut next = 0;
@@ -167,10 +177,10 @@ impl Manner for Batch {
     }
 }
 
-/// Sends `count` values from one thread to another, each on a core of its own.
+/// Sends `count` values from one thread to another.
 pub(crate) fn one_to_one<T: Item, Q: Queue<T>, M: Manner>(capacity: usize, count: u64) -> Duration {
     let (producer, consumer) = Q::ends(capacity);
-    stream::<T, M>(vec![producer], vec![consumer], count, true)
+    stream::<T, M>(vec![producer], vec![consumer], count, M::PINNED)
 }
 
 /// Sends `count` values from several threads to one.
@@ -195,7 +205,7 @@ where
     Q::Pop: Clone,
 {
     let (producer, consumer) = Q::ends(capacity);
-    stream::<T, M>(vec![producer; each], vec![consumer; each], count, each == 1)
+    stream::<T, M>(vec![producer; each], vec![consumer; each], count, false)
 }
 
 /// Returns the time from the first start to the last end, as the threads themselves saw it.
@@ -259,7 +269,9 @@ pub(crate) fn ping_pong<T: Item, Q: Queue<T>, M: Manner>(capacity: usize, count:
     let (mut to, mut from_here) = Q::ends(capacity);
     let (mut answer, mut from_there) = Q::ends(capacity);
     let echo = thread::spawn(move || {
-        pin(1);
+        if M::PINNED {
+            pin(1);
+        }
         for _ in 0..=count {
             M::receive(&mut from_here, 1, &mut |_: T| ());
             M::send::<T>(&mut answer, 1);
@@ -267,7 +279,9 @@ pub(crate) fn ping_pong<T: Item, Q: Queue<T>, M: Manner>(capacity: usize, count:
         (from_here, answer)
     });
     let near = thread::spawn(move || {
-        pin(0);
+        if M::PINNED {
+            pin(0);
+        }
         // The first trip also waits for the other thread to start.
         let mut begin = Instant::now();
         for trip in 0..=count {
