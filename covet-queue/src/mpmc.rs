@@ -21,7 +21,7 @@ use crate::error::{
     TryClaimError, TryPopError, TryPushError,
 };
 use crate::methods::{consumer_methods, producer_methods};
-use crate::ring::{self, Many, Ring, Side};
+use crate::ring::{self, Hint, Many, Ring, Side};
 use crate::strategy::Wait;
 use crate::sync::{Arc, Deadline};
 
@@ -51,26 +51,29 @@ pub fn bounded<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
 /// Makes a ring as if `start` elements had already passed, so that a test can watch positions wrap.
 #[doc(hidden)]
 pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<T>) {
-    let (ring, writers, readers) = ring::new(capacity, start);
+    let (ring, [writers, readers], hint) = ring::new(capacity, start);
     let consumer = Consumer {
         ring: Arc::clone(&ring),
         wait: Wait::default(),
+        hint: hint.clone(),
         side: readers,
     };
-    (Producer::new(ring, writers), consumer)
+    (Producer::new(ring, writers, hint), consumer)
 }
 
 /// A writing end of a ring with many producers. Dropping the last one closes the ring.
 pub struct Producer<T> {
     ring: Arc<Ring<T>>,
     wait: Wait,
+    hint: Hint,
     side: Arc<Side<T>>,
 }
 
 impl<T> Producer<T> {
-    pub(crate) fn new(ring: Arc<Ring<T>>, side: Arc<Side<T>>) -> Self {
+    pub(crate) fn new(ring: Arc<Ring<T>>, side: Arc<Side<T>>, hint: Hint) -> Self {
         Self {
             ring,
+            hint,
             wait: Wait::default(),
             side,
         }
@@ -86,7 +89,7 @@ impl<T> Producer<T> {
     /// read, [`TryPushError::Closed`] if any handle has closed it.
     #[inline]
     pub fn try_push(&self, value: T) -> Result<(), TryPushError<T>> {
-        self.ring.try_push(value)
+        self.ring.try_push(&self.hint, value)
     }
 
     /// Closes the ring: later pushes of all producers fail, and pops go on until it is drained. Closing again does nothing.
@@ -98,7 +101,7 @@ impl<T> Producer<T> {
 
     #[inline(always)]
     fn push_now(&self, value: T) -> Result<(), TryPushError<T>> {
-        self.ring.try_push(value)
+        self.ring.try_push(&self.hint, value)
     }
 
     #[inline]
@@ -106,7 +109,7 @@ impl<T> Producer<T> {
         if most == 0 {
             return Ok((0, 0));
         }
-        self.ring.try_reserve(most)
+        self.ring.try_reserve(&self.hint, most)
     }
 
     #[inline]
@@ -129,6 +132,7 @@ impl<T> Producer<T> {
 pub struct Consumer<T> {
     ring: Arc<Ring<T>>,
     wait: Wait,
+    hint: Hint,
     side: Arc<Side<T>>,
 }
 
@@ -143,7 +147,7 @@ impl<T> Consumer<T> {
     /// will never be one again.
     #[inline]
     pub fn try_pop(&self) -> Result<T, TryPopError> {
-        self.ring.try_pop::<Many>()
+        self.ring.try_pop::<Many>(&self.hint)
     }
 
     /// Closes the ring: later pushes fail. What was pushed successfully stays and can be popped. Closing again does nothing.
@@ -155,12 +159,12 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     fn pop_now(&self) -> Result<T, TryPopError> {
-        self.ring.try_pop::<Many>()
+        self.ring.try_pop::<Many>(&self.hint)
     }
 
     #[inline]
     fn try_pop_each(&self, most: usize, each: impl FnMut(T)) -> Result<usize, TryPopError> {
-        self.ring.try_pop_batch::<Many>(most, each)
+        self.ring.try_pop_batch::<Many>(&self.hint, most, each)
     }
 
     fn wait_for_value<R>(
@@ -177,6 +181,7 @@ impl<T> Clone for Producer<T> {
         Self {
             ring: Arc::clone(&self.ring),
             wait: self.wait,
+            hint: self.hint.clone(),
             side: Arc::clone(&self.side),
         }
     }
@@ -187,6 +192,7 @@ impl<T> Clone for Consumer<T> {
         Self {
             ring: Arc::clone(&self.ring),
             wait: self.wait,
+            hint: self.hint.clone(),
             side: Arc::clone(&self.side),
         }
     }

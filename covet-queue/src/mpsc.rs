@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use crate::error::{PopError, PopTimeoutError, TryPopError};
 use crate::methods::consumer_methods;
-use crate::ring::{self, One, Ring, Side};
+use crate::ring::{self, Hint, One, Ring, Side};
 use crate::strategy::Wait;
 use crate::sync::{Arc, Deadline};
 
@@ -44,14 +44,15 @@ pub fn bounded<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
 /// Makes a ring as if `start` elements had already passed, so that a test can watch positions wrap.
 #[doc(hidden)]
 pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<T>) {
-    let (ring, writers, readers) = ring::new(capacity, start);
+    let (ring, [writers, readers], hint) = ring::new(capacity, start);
     let consumer = Consumer {
         ring: Arc::clone(&ring),
         wait: Wait::default(),
+        hint: hint.clone(),
         _side: readers,
         _alone: PhantomData,
     };
-    (Producer::new(ring, writers), consumer)
+    (Producer::new(ring, writers, hint), consumer)
 }
 
 /// The reading end of a ring with many producers. Dropping it closes the ring.
@@ -71,6 +72,7 @@ pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<
 pub struct Consumer<T> {
     ring: Arc<Ring<T>>,
     wait: Wait,
+    hint: Hint,
     _side: Arc<Side<T>>,
     /// Not `Sync`: the private methods pop with `&self`.
     _alone: PhantomData<Cell<()>>,
@@ -98,7 +100,7 @@ impl<T> Consumer<T> {
     #[inline]
     pub fn peek(&mut self) -> Result<&T, TryPopError> {
         // SAFETY: `self` is the only consumer, and is borrowed as long as the reference lives.
-        unsafe { self.ring.peek() }
+        unsafe { self.ring.peek(&self.hint) }
     }
 
     /// Closes the ring: later pushes fail. What was pushed successfully stays and can be popped. Closing again does nothing.
@@ -110,12 +112,12 @@ impl<T> Consumer<T> {
 
     #[inline(always)]
     fn pop_now(&self) -> Result<T, TryPopError> {
-        self.ring.try_pop::<One>()
+        self.ring.try_pop::<One>(&self.hint)
     }
 
     #[inline]
     fn try_pop_each(&self, most: usize, each: impl FnMut(T)) -> Result<usize, TryPopError> {
-        self.ring.try_pop_batch::<One>(most, each)
+        self.ring.try_pop_batch::<One>(&self.hint, most, each)
     }
 
     fn wait_for_value<R>(

@@ -61,6 +61,31 @@ struct Tail {
     head_seen: AtomicUsize,
 }
 
+/// The position that a handle expects to be next, so that a thread which is alone on its side need not load the shared
+/// one, which its last compare-and-swap has just stored. May be old, never ahead. It is a plain atomic even in models: it
+/// orders nothing, and a wrong guess costs a look at the shared position. In a line of its own, for handles that are shared.
+pub(crate) struct Hint(CachePadded<core::sync::atomic::AtomicUsize>);
+
+impl Hint {
+    #[inline(always)]
+    fn get(&self) -> usize {
+        // Relaxed: a guess.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn set(&self, position: usize) {
+        // Relaxed: a guess.
+        self.0.store(position, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Hint {
+    fn clone(&self) -> Self {
+        Self(CachePadded::new(self.get().into()))
+    }
+}
+
 /// How many consumers a ring has: how they move its head.
 pub(crate) trait Consumers {
     /// The most elements that are claimed before the first of them is taken.
@@ -114,9 +139,9 @@ impl<T> Drop for Side<T> {
     }
 }
 
-/// Makes a ring as if `start` elements had already passed, and what its two sides share.
-#[allow(clippy::type_complexity)] // Named at once by who calls it.
-pub(crate) fn new<T>(capacity: usize, start: usize) -> (Arc<Ring<T>>, Arc<Side<T>>, Arc<Side<T>>) {
+/// Makes a ring as if `start` elements had already passed, what the handles of each side share, and the first hint.
+#[allow(clippy::type_complexity)] // Taken apart at once by who calls it.
+pub(crate) fn new<T>(capacity: usize, start: usize) -> (Arc<Ring<T>>, [Arc<Side<T>>; 2], Hint) {
     fence::prepare();
     let slots = Slots::new(capacity, start, |index| {
         AtomicUsize::new(index.wrapping_mul(STEP))
@@ -140,14 +165,15 @@ pub(crate) fn new<T>(capacity: usize, start: usize) -> (Arc<Ring<T>>, Arc<Side<T
             writes,
         })
     };
-    let (writers, readers) = (side(true), side(false));
-    (ring, writers, readers)
+    let sides = [side(true), side(false)];
+    let hint = Hint(CachePadded::new(position.into()));
+    (ring, sides, hint)
 }
 
 impl<T> Ring<T> {
     #[inline(always)]
-    pub(crate) fn try_push(&self, value: T) -> Result<(), TryPushError<T>> {
-        match self.reserve(1) {
+    pub(crate) fn try_push(&self, hint: &Hint, value: T) -> Result<(), TryPushError<T>> {
+        match self.reserve(hint, 1) {
             Ok((tail, _)) => {
                 // SAFETY: `reserve` made the slot this thread's alone, and it holds no value.
                 unsafe { self.slots.slot(tail / STEP).write(value) };
@@ -162,22 +188,22 @@ impl<T> Ring<T> {
 
     /// Claims up to `most` slots. Returns the index of the first and how many they are, at least one.
     #[inline]
-    pub(crate) fn try_reserve(&self, most: usize) -> Result<(usize, usize), TryClaimError> {
+    pub(crate) fn try_reserve(
+        &self,
+        hint: &Hint,
+        most: usize,
+    ) -> Result<(usize, usize), TryClaimError> {
         // Also keeps `most * STEP` from overflowing.
-        let (tail, count) = self.reserve(most.min(self.capacity()))?;
+        let (tail, count) = self.reserve(hint, most.min(self.capacity()))?;
         Ok((tail / STEP, count))
     }
 
     /// Claims up to `most` slots, but at least one. Returns the first position and how many.
     #[inline(always)]
-    fn reserve(&self, most: usize) -> Result<(usize, usize), TryClaimError> {
+    fn reserve(&self, hint: &Hint, most: usize) -> Result<(usize, usize), TryClaimError> {
         let backoff = Backoff::new();
-        // Relaxed, here and below: positions only choose a slot; its sequence carries the happens-before.
-        let mut tail = self.tail.position.load(Ordering::Relaxed);
+        let mut tail = hint.get();
         loop {
-            if tail & CLOSED != 0 {
-                return Err(self.refuse());
-            }
             let turn = self.sequence_to_write(tail).wrapping_sub(tail) as isize;
             if turn == 0 {
                 // Only a ring with more slots than capacity can be full while its next slot is free.
@@ -185,9 +211,9 @@ impl<T> Ring<T> {
                 if self.room != self.lap {
                     match self.room_at(tail, most) {
                         Room::Free(count) => room = count.min(most),
-                        Room::Full => return Err(TryClaimError::Full),
+                        Room::Full => return Err(self.refuse()),
                         Room::Passed => {
-                            tail = self.tail.position.load(Ordering::Relaxed);
+                            tail = self.reload_tail()?;
                             continue;
                         }
                     }
@@ -198,27 +224,43 @@ impl<T> Ring<T> {
                     count += 1;
                     end = end.wrapping_add(STEP);
                 }
+                // Relaxed: positions only choose a slot; its sequence carries the happens-before. A closed tail has its
+                // low bit set, so against it the swap fails.
                 match self.tail.position.compare_exchange_weak(
                     tail,
                     end,
                     Ordering::Relaxed,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => return Ok((tail, count)),
+                    Ok(_) => {
+                        hint.set(end);
+                        return Ok((tail, count));
+                    }
                     Err(_) => {
                         // By the end of the pauses the tail that won is old as well.
                         backoff.spin();
-                        tail = self.tail.position.load(Ordering::Relaxed);
+                        tail = self.reload_tail()?;
                     }
                 }
             } else if turn < 0 {
-                // The slot still holds the value of the last lap, so the tail just loaded is the tail.
-                return Err(TryClaimError::Full);
+                // The slot still holds the value of the last lap, so nobody has claimed this position: it is the tail.
+                return Err(self.refuse());
             } else {
                 // Another producer has used this position meanwhile.
-                tail = self.tail.position.load(Ordering::Relaxed);
+                tail = self.reload_tail()?;
             }
         }
+    }
+
+    /// Returns the tail as it is now, unless it is closed.
+    #[inline(always)]
+    fn reload_tail(&self) -> Result<usize, TryClaimError> {
+        // Relaxed: as in `reserve`.
+        let tail = self.tail.position.load(Ordering::Relaxed);
+        if tail & CLOSED != 0 {
+            return Err(self.refuse());
+        }
+        Ok(tail)
     }
 
     #[inline(always)]
@@ -273,12 +315,16 @@ impl<T> Ring<T> {
         self.not_empty.notify_all();
     }
 
-    /// Makes what was done before closing visible to who is told of it.
+    /// Tells why nothing can be claimed: closed, if that is so, before full.
     #[cold]
     fn refuse(&self) -> TryClaimError {
-        // Acquire: pairs with "mpmc: close".
-        self.tail.position.load(acquire!("mpmc: push sees close"));
-        TryClaimError::Closed
+        // Acquire: pairs with "mpmc: close", so that who is told also sees what was done before.
+        let tail = self.tail.position.load(acquire!("mpmc: push sees close"));
+        if tail & CLOSED == 0 {
+            TryClaimError::Full
+        } else {
+            TryClaimError::Closed
+        }
     }
 
     /// Compares a tail with the exact capacity.
@@ -345,8 +391,8 @@ impl<T> Ring<T> {
     }
 
     #[inline(always)]
-    pub(crate) fn try_pop<C: Consumers>(&self) -> Result<T, TryPopError> {
-        let (head, _) = self.take_over::<C>(1)?;
+    pub(crate) fn try_pop<C: Consumers>(&self, hint: &Hint) -> Result<T, TryPopError> {
+        let (head, _) = self.take_over::<C>(hint, 1)?;
         let value = self.take(head);
         self.freed();
         Ok(value)
@@ -356,6 +402,7 @@ impl<T> Ring<T> {
     #[inline]
     pub(crate) fn try_pop_batch<C: Consumers>(
         &self,
+        hint: &Hint,
         most: usize,
         mut each: impl FnMut(T),
     ) -> Result<usize, TryPopError> {
@@ -364,7 +411,7 @@ impl<T> Ring<T> {
         let most = most.min(self.capacity());
         let mut popped = 0;
         while popped < most {
-            match self.take_over::<C>((most - popped).min(C::AHEAD)) {
+            match self.take_over::<C>(hint, (most - popped).min(C::AHEAD)) {
                 Ok((head, count)) => {
                     popped += count;
                     let taken = Taken {
@@ -386,18 +433,24 @@ impl<T> Ring<T> {
     /// # Safety
     ///
     /// The caller is the only consumer, and pops nothing as long as the reference lives.
-    pub(crate) unsafe fn peek(&self) -> Result<&T, TryPopError> {
-        let head = self.head_to_read::<One>()?;
+    pub(crate) unsafe fn peek(&self, hint: &Hint) -> Result<&T, TryPopError> {
+        let head = self.head_to_read::<One>(hint.get())?;
+        hint.set(head);
         // SAFETY: the sequence said full and was acquired; only this consumer could take the value, and does not.
         Ok(unsafe { self.slots.slot(head / STEP).get() })
     }
 
     /// Claims up to `most` values, but at least one. Returns the position of the first and how many.
     #[inline(always)]
-    fn take_over<C: Consumers>(&self, most: usize) -> Result<(usize, usize), TryPopError> {
+    fn take_over<C: Consumers>(
+        &self,
+        hint: &Hint,
+        most: usize,
+    ) -> Result<(usize, usize), TryPopError> {
         let backoff = Backoff::new();
+        let mut head = hint.get();
         loop {
-            let head = self.head_to_read::<C>()?;
+            head = self.head_to_read::<C>(head)?;
             let mut count = 1;
             let mut end = head.wrapping_add(STEP);
             while count < most && self.sequence_to_read(end) == end | FULL {
@@ -405,30 +458,34 @@ impl<T> Ring<T> {
                 end = end.wrapping_add(STEP);
             }
             if C::advance(&self.head, head, end) {
+                hint.set(end);
                 return Ok((head, count));
             }
             // By the end of the pauses the head that won is old as well.
             backoff.spin();
+            // Relaxed: as in `head_to_read`.
+            head = self.head.load(Ordering::Relaxed);
         }
     }
 
-    /// Returns the head if its slot holds a value, after stepping over slots that were given up.
+    /// Returns the head if its slot holds a value, after stepping over slots that were given up. `head` may be old.
     #[inline(always)]
-    fn head_to_read<C: Consumers>(&self) -> Result<usize, TryPopError> {
+    fn head_to_read<C: Consumers>(&self, mut head: usize) -> Result<usize, TryPopError> {
         loop {
-            // Relaxed: positions only choose a slot; its sequence carries the happens-before.
-            let head = self.head.load(Ordering::Relaxed);
             let turn = self.sequence_to_read(head).wrapping_sub(head | FULL) as isize;
             if turn == 0 {
                 return Ok(head);
             }
             if turn < 0 {
+                // Nobody has taken this position, so it is the head.
                 return Err(self.nothing_at(head));
             }
             if turn == (SKIP - FULL) as isize {
                 self.step_over::<C>(head);
             }
             // Otherwise another consumer has used this position meanwhile.
+            // Relaxed: positions only choose a slot; its sequence carries the happens-before.
+            head = self.head.load(Ordering::Relaxed);
         }
     }
 

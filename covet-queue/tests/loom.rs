@@ -111,8 +111,8 @@ models! {
     mpmc_wrap, 3 preemptions, at least 4_000: || mpmc_in_order(mpmc::bounded_from(2, usize::MAX - 1), 4);
     mpmc_exact_capacity, 3 preemptions, at least 20_000: || mpmc_in_order(mpmc::bounded_from(3, usize::MAX - 1), 5);
     mpmc_2p1c, 2 preemptions, at least 5_000: mpmc_two_producers;
-    mpmc_2p1c_twice, 3 preemptions, at least 5_000: mpmc_two_producers_twice;
-    mpmc_1p2c, 3 preemptions, at least 20_000: mpmc_two_consumers;
+    mpmc_2p1c_twice, 2 preemptions, at least 5_000: mpmc_two_producers_twice;
+    mpmc_1p2c, 2 preemptions, at least 5_000: mpmc_two_consumers;
     mpmc_2p2c, 2 preemptions, at least 40_000: mpmc_two_of_each;
     mpmc_batch, 3 preemptions, at least 500: || mpmc_in_order_by_batch(usize::MAX - 1);
     mpmc_batches, 1 preemptions, at least 1_000: mpmc_two_batches_do_not_mix;
