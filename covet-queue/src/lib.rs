@@ -20,6 +20,8 @@
 //! | an aborted claim | leaves no trace | leaves marks that the consumer steps over | as `mpsc` |
 //! | source | Lamport 1983; MCRingBuffer (Lee, Bu, Chandranmenon 2010) | Vyukov 2010 | Vyukov 2010 |
 //!
+//! [`bytes`] has rings of records whose length is chosen for each (Aeron's ring buffer), for one or many producers.
+//!
 //! All hold exactly as many elements as asked for. [`Producer`] and [`Consumer`] are traits over all of them.
 //!
 //! # Batches and claims
