@@ -9,7 +9,7 @@
 //! it releases it. A slot that is ENDED never becomes free again, so a thread that still remembers it finds out
 //! before it touches anything.
 //!
-//! A thread keeps the thread state it got for an interpreter (a new one costs 6 to 70 µs, a kept one 0.1). The slot
+//! A thread keeps the thread state it got for an interpreter (a new one costs many times what a whole borrowed call does). The slot
 //! lists every state that it lent. One whose thread has ended is an *orphan*; orphans are cleared from time to time,
 //! and all of them before the interpreter ends. That is done by a thread of its own: deleting a thread state
 //! clears the deleting thread's own `PyGILState` record, which a worker needs.

@@ -1,6 +1,6 @@
 """Which functions of `__main__` and the like need not be pickled again.
 
-Pickling a function by value takes 40 µs and more, and it must be done for each call, since what the function refers to
+Pickling a function by value takes many times longer than calling it elsewhere, and it must be done for each call, since what the function refers to
 may have changed. Unless that can be seen at a glance: a function is *watchable* if everything that its pickle holds is
 code, or an immutable value found in a place that can be looked at again. What an interpreter made of such a function can
 also be used for the next task, if the code itself changes nothing that outlives a call. Called by the compiled module, once
