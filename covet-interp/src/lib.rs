@@ -52,6 +52,7 @@ mod object;
 mod pool;
 mod registry;
 mod runtime;
+mod signals;
 mod slot;
 mod stack;
 mod strategy;

@@ -15,6 +15,7 @@ use crate::job::Turn;
 use crate::loader;
 use crate::object::{Object, Raised};
 use crate::pool::Shared;
+use crate::signals;
 use crate::slot::{Local, Slot};
 use crate::strategy::Strategy;
 use crate::support::Support;
@@ -163,6 +164,7 @@ unsafe fn first_steps(interpreter: &Interpreter, shared: &Shared) -> Result<Supp
         if interpreter.is_own() {
             // Before anything that could load an extension module.
             loader::install()?;
+            signals::install()?;
             // So that its "main thread" is this one.
             Object::import(c"threading")?;
         }

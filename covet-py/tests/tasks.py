@@ -413,3 +413,30 @@ def slow_thread_name():
     """Too long to be run by the thread that waits for it."""
     time.sleep(0.01)
     return thread_name()
+
+
+def action_of(number):
+    """What `signal.getsignal` says here; with the identity of the answer."""
+    import signal
+
+    action = signal.getsignal(number)
+    return action if action is None or isinstance(action, int) else repr(action), id(action)
+
+
+def mortal_objects(modules):
+    """The identities of all objects that modules lead to and that references are counted of. All of them stay alive."""
+    import gc
+    import types
+
+    immortal = sys.getrefcount(None)
+    for name in modules:
+        __import__(name)
+    seen = {}
+    found = list(sys.modules.values())
+    while found:
+        one = found.pop()
+        if id(one) not in seen:
+            seen[id(one)] = sys.getrefcount(one) < immortal // 2
+            # What the C code of a module keeps can be out of use already: `_asyncio` of 3.12 shows its free list.
+            found.extend([vars(one)] if isinstance(one, types.ModuleType) else gc.get_referents(one))
+    return [identity for identity, mortal in seen.items() if mortal]

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import signal
 import sys
 import threading
 import time
@@ -100,6 +101,42 @@ def test_a_task_may_use_a_pool_of_its_own(own_pool):
             assert send(tasks.nested, number) == (number + 1, number + 2, [number])
     # Its end did not touch the pool that it ran in.
     assert own_pool.submit(abs, -1).result() == 1
+
+
+@pytest.fixture
+def two_interpreters():
+    if not OWN_GIL:
+        pytest.skip("3.11 has one interpreter here")
+    with PoolExecutor(2, strategy="subinterpreters") as pool:
+        yield pool
+
+
+def test_no_object_whose_references_are_counted_is_shared(two_interpreters):
+    # Two threads would count at once, each with a lock of its own.
+    modules = ["json", "ssl", "hashlib", "asyncio", "sqlite3", "re", "logging", "concurrent.futures"]
+    of_worker = set(two_interpreters.call(tasks.mortal_objects, modules))
+    of_main = set(tasks.mortal_objects(modules))
+    assert len(of_worker) > 1000 and len(of_main) > 1000
+    assert not of_worker & of_main
+
+
+def test_signal_handlers_of_the_program_stay_in_the_main_interpreter(two_interpreters):
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        for action in (signal.SIG_DFL, signal.SIG_IGN, print):
+            signal.signal(signal.SIGUSR1, action)
+            seen, identity = two_interpreters.call(tasks.action_of, signal.SIGUSR1)
+            assert seen == (None if action is print else action)
+            assert identity != id(action) or action is not print
+        for number in (0, -1, signal.NSIG, 2**40, 2**80, "1"):
+            with pytest.raises((ValueError, OverflowError, TypeError)):
+                signal.getsignal(number)
+            with pytest.raises((ValueError, OverflowError, TypeError)):
+                two_interpreters.call(tasks.action_of, number)
+        with pytest.raises(ValueError, match="main"):
+            two_interpreters.call(signal.signal, signal.SIGUSR1, signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_the_initializer_runs_once_in_every_worker(tmp_path):
