@@ -322,7 +322,8 @@ impl Job for Batch {
         };
         let mut results = Block::default();
         let mut buffer = Vec::new();
-        here.begin(self.number, &self.function);
+        here.begin(self.number);
+        here.open(&self.function);
         let began = Instant::now();
         for i in start..start + count {
             if self.cancelled.load(Ordering::Relaxed) {

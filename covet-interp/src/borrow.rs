@@ -145,16 +145,23 @@ impl<'p> Entered<'p> {
         }
     }
 
-    /// Lets others interrupt what runs here from now on as job `number`, until the next [`Entered::finish`]. The function is
-    /// resolved first: an exception in the middle of an import would be lost, or worse.
-    pub(crate) fn begin(&mut self, number: u64, function: &Function) {
+    /// Says that this is where job `number` runs, until the next [`Entered::finish`]: before its state says so, for whoever
+    /// sees that state and wants to interrupt it.
+    pub(crate) fn begin(&mut self, number: u64) {
+        self.slot.begin(number);
+    }
+
+    /// Lets others interrupt what runs here from now on. The function is resolved first: an exception in the middle of an
+    /// import would be lost, or worse.
+    pub(crate) fn open(&mut self, function: &Function) {
         if let Ok(Local { support, functions }) = self.local()
             && let Err(Raised) = functions.get(function, support)
         {
             // SAFETY: attached. The call will fail in the same way, and tell.
             unsafe { ffi::PyErr_Clear() };
         }
-        self.slot.begin(number);
+        // SAFETY: this guard's thread is attached.
+        unsafe { self.slot.open() };
     }
 
     /// Ends what [`Entered::begin`] began, and the task.

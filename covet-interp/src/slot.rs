@@ -60,6 +60,8 @@ struct Running {
     /// The job's number, or 0.
     job: AtomicU64,
     thread: AtomicU64,
+    /// Whether it runs where an exception can be raised.
+    open: AtomicBool,
     /// How many threads are about to interrupt it.
     interrupters: AtomicU32,
     interrupted: AtomicBool,
@@ -215,13 +217,27 @@ impl Slot {
         };
     }
 
-    /// Says that the caller, who has taken the slot, runs `job` (a number other than 0) in it.
+    /// Says that the caller, who has taken the slot, is about to run `job` (a number other than 0) in it. An interruption
+    /// is kept until it is [open](Slot::open) to it.
     pub(crate) fn begin(&self, job: u64) {
         self.running
             .thread
             .store(ffi::thread_ident(), Ordering::Relaxed);
         // SeqCst: this store and the load in `finish` against the increment and load in `interrupt`.
         self.running.job.store(job, Ordering::SeqCst);
+    }
+
+    /// Lets interruptions through, also one that came since [`Slot::begin`].
+    ///
+    /// # Safety
+    /// The caller is attached to the interpreter.
+    pub(crate) unsafe fn open(&self) {
+        // SeqCst: this store and load against those in `interrupt`, of which at least one sees the other's store.
+        self.running.open.store(true, Ordering::SeqCst);
+        if self.running.interrupted.load(Ordering::SeqCst) {
+            // SAFETY: attached, as promised; KeyboardInterrupt is a static type of the process.
+            unsafe { ffi::set_async_exception(ffi::thread_ident(), ffi::PyExc_KeyboardInterrupt) };
+        }
     }
 
     /// Says that it is done. An interruption that came too late goes no further.
@@ -237,28 +253,31 @@ impl Slot {
                 std::thread::yield_now();
             }
         }
-        // Acquire: pairs with the release of the interrupter.
-        if self.running.interrupted.swap(false, Ordering::Acquire) {
+        // Relaxed: the interrupters were counted out above, and others find no job.
+        self.running.open.store(false, Ordering::Relaxed);
+        if self.running.interrupted.swap(false, Ordering::Relaxed) {
             // SAFETY: attached, as promised.
             unsafe { ffi::set_async_exception(ffi::thread_ident(), std::ptr::null_mut()) };
         }
     }
 
-    /// Raises `KeyboardInterrupt` in what runs in the slot, if it is `job` (or whatever runs, for `None`). Waits for
-    /// the interpreter's GIL, so for as long as a C function in there keeps it.
+    /// Raises `KeyboardInterrupt` in what runs in the slot, if it is `job` (or whatever runs, for `None`), as soon as it is
+    /// [open](Slot::open) to it. Waits for the interpreter's GIL, so for as long as a C function in there keeps it.
     pub(crate) fn interrupt(&self, job: Option<u64>) {
         let running = &self.running;
         running.interrupters.fetch_add(1, Ordering::SeqCst);
         let now = running.job.load(Ordering::SeqCst);
         if now != 0 && job.is_none_or(|job| job == now) {
-            // SAFETY: a job runs here, and `finish` does not return before this interrupter is counted out: the slot
-            // stays taken and the interpreter alive. KeyboardInterrupt is a static type of the process.
-            unsafe {
-                let _visit = Visit::new(self.interpreter);
-                let thread = running.thread.load(Ordering::Relaxed);
-                ffi::set_async_exception(thread, ffi::PyExc_KeyboardInterrupt);
+            running.interrupted.store(true, Ordering::SeqCst);
+            if running.open.load(Ordering::SeqCst) {
+                // SAFETY: a job runs here, and `finish` does not return before this interrupter is counted out: the
+                // slot stays taken and the interpreter alive. KeyboardInterrupt is a static type of the process.
+                unsafe {
+                    let _visit = Visit::new(self.interpreter);
+                    let thread = running.thread.load(Ordering::Relaxed);
+                    ffi::set_async_exception(thread, ffi::PyExc_KeyboardInterrupt);
+                }
             }
-            running.interrupted.store(true, Ordering::Release);
         }
         running.interrupters.fetch_sub(1, Ordering::SeqCst);
     }

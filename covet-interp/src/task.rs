@@ -212,17 +212,19 @@ impl Job for Task {
     }
 
     fn run(&self, here: &mut Entered<'_>) -> Turn {
-        if self.move_on(TaskState::Queued, TaskState::Running) {
-            let mut buffer = std::mem::take(
-                &mut *self
-                    .arguments
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
-            here.begin(self.number, &self.function);
+        here.begin(self.number);
+        let begun = self.move_on(TaskState::Queued, TaskState::Running);
+        let outcome = begun.then(|| {
+            let arguments = self.arguments.lock();
+            let mut buffer =
+                std::mem::take(&mut *arguments.unwrap_or_else(PoisonError::into_inner));
+            here.open(&self.function);
             let called = here.call_timed(&self.function, &mut buffer);
-            here.finish();
-            self.end(called.map(|()| buffer).map_err(Error::Python));
+            called.map(|()| buffer).map_err(Error::Python)
+        });
+        here.finish();
+        if let Some(outcome) = outcome {
+            self.end(outcome);
         }
         Turn::Done
     }

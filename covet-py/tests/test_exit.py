@@ -18,6 +18,24 @@ def test_ends_well(name):
     assert problems == [None] * COUNT, "\n".join(filter(None, problems))
 
 
+def test_an_interruption_that_comes_before_the_function_is_imported():
+    # Not in the middle of the import, and not lost either.
+    check(
+        """
+        import covet_py, slow_to_import, time
+        with covet_py.PoolExecutor(1) as pool:
+            for number in range(3):
+                future = pool.submit(slow_to_import.endless)
+                while not future.running():
+                    time.sleep(0.001)
+                pool._interrupt(None)
+                print(type(future.exception()).__name__)
+            print(pool.submit(abs, -1).result())
+        """,
+        "KeyboardInterrupt\n" * 3 + "1\n",
+    )
+
+
 def test_a_fork_while_a_pool_is_open_is_harmless_or_warned_about():
     # Where interpreters have a GIL of their own, CPython itself does not survive in the child: that is said before. Elsewhere the
     # child works and ends, without the parent's pools.
