@@ -19,8 +19,6 @@ class Outcome:
     code: int | str
     out: str
     err: str
-    seconds: float
-    """From the signal, if one was sent, else from the start, to the end."""
 
     @property
     def all(self):
@@ -53,7 +51,6 @@ def run(source, *arguments, stdin=False, interrupt_after=None, timeout=TIMEOUT, 
             env=variables,
             cwd=folder,
         )
-        began = time.monotonic()
         before = ""
         if interrupt_after is not None:
             for line in child.stdout:
@@ -62,7 +59,6 @@ def run(source, *arguments, stdin=False, interrupt_after=None, timeout=TIMEOUT, 
                     break
             # The line says that the child is about to wait; the signal shall find it waiting.
             time.sleep(0.15)
-            began = time.monotonic()
             child.send_signal(signal.SIGINT)
         try:
             out, err = child.communicate(source if stdin else None, timeout)
@@ -71,7 +67,7 @@ def run(source, *arguments, stdin=False, interrupt_after=None, timeout=TIMEOUT, 
             child.kill()
             out, err = child.communicate()
             code = "hangs"
-        return Outcome(code, before + out, err, time.monotonic() - began)
+        return Outcome(code, before + out, err)
 
 
 def check(source, expected_out="", **options):
