@@ -84,10 +84,10 @@
 //!
 //! # How it is checked
 //!
-//! `tests/loom.rs` runs the rings, claims, closing and the event count through every interleaving up to a bound, under the C11
-//! memory model, and then takes each acquire, release and fence away in turn and demands that a model fails. (One release is
-//! beyond the models, which have a full fence in its place; the file says why.) The system's fence and parking, which a model
-//! cannot contain either, are covered by the real threads of `tests/stress.rs`.
+//! `tests/loom` runs the rings, claims, closing and the event count through every interleaving up to a bound, under the C11
+//! memory model, and then takes each acquire, release and fence away in turn and demands that a model fails. (Two releases
+//! are beyond the models, which have a full fence in their place; `weakenings.rs` there says which.) The system's fence and
+//! parking, which a model cannot contain either, are covered by the real threads of `tests/stress.rs`.
 
 #![no_std]
 

@@ -1,6 +1,6 @@
 //! Many threads, real ones: nothing is lost, doubled or reordered, and nobody sleeps through it.
 //!
-//! The models in `loom.rs` replace the system's fence and parking; these runs use the real ones. A lost wake-up shows as
+//! The models in `loom` replace the system's fence and parking; these runs use the real ones. A lost wake-up shows as
 //! a test that does not end.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -99,16 +99,13 @@ pub(crate) fn spinning_helps() -> bool {
 /// The switch that model tests use to weaken one named ordering or leave out one named step.
 #[doc(hidden)]
 pub mod weaken {
-    use std::cell::{Cell, RefCell};
-    use std::collections::BTreeSet;
+    use std::cell::Cell;
     use std::sync::atomic::Ordering;
     use std::thread_local;
-    use std::vec::Vec;
 
     thread_local! {
         // Of the system's thread, not of the modelled one: loom runs a whole model on one thread.
         static WEAKENED: Cell<Option<&'static str>> = const { Cell::new(None) };
-        static MET: RefCell<BTreeSet<&'static str>> = const { RefCell::new(BTreeSet::new()) };
     }
 
     /// Weakens `name` in models that this thread runs from now on; `None` ends it.
@@ -116,17 +113,11 @@ pub mod weaken {
         WEAKENED.set(name);
     }
 
-    /// Returns every name that this thread has met so far.
-    pub fn met() -> Vec<&'static str> {
-        MET.with_borrow(|met| met.iter().copied().collect())
-    }
-
-    pub(crate) fn keeps(name: &'static str) -> bool {
-        MET.with_borrow_mut(|met| met.insert(name));
+    pub(crate) fn keeps(name: &str) -> bool {
         WEAKENED.get() != Some(name)
     }
 
-    pub(crate) fn ordering(name: &'static str, strong: Ordering) -> Ordering {
+    pub(crate) fn ordering(name: &str, strong: Ordering) -> Ordering {
         if keeps(name) {
             strong
         } else {

@@ -1,98 +1,16 @@
-//! Models of the rings of records: every interleaving (up to a bound on preemptions), under the C11 memory model.
-//!
-//! Run with `RUSTFLAGS="--cfg loom" cargo test --release -p covet-queue --test loom_bytes`. What makes a model worth
-//! trusting, and why each counts its schedules, is told in `loom.rs`.
-#![cfg(loom)]
+//! The rings of records.
 
-use std::env;
 use std::mem;
-use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize as Counter, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use covet_queue::TryPopError;
 use covet_queue::bytes::{self, ClaimError, Consumer, Many, Mode, Producer};
-use covet_queue::{TryPopError, weaken};
-use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::thread::{self, JoinHandle};
+use loom::thread;
 
-struct Model {
-    name: &'static str,
-    run: fn(),
-    /// The most preemptions in one schedule.
-    preemptions: usize,
-    /// Fewer schedules than this mean that the model has gone blind.
-    at_least: usize,
-}
-
-impl Model {
-    fn explore(&self) -> usize {
-        let schedules = Arc::new(Counter::new(0));
-        let counter = Arc::clone(&schedules);
-        let run = self.run;
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(self.preemptions);
-        builder.max_branches = 10_000;
-        builder.check(move || {
-            counter.fetch_add(1, Relaxed);
-            run();
-        });
-        schedules.load(Relaxed)
-    }
-
-    fn check(&self) {
-        if let Ok(name) = env::var(WEAKEN) {
-            weaken::set(Some(name.leak()));
-            self.explore();
-            return;
-        }
-        let schedules = self.explore();
-        println!(
-            "{}: {schedules} schedules, at most {} preemptions",
-            self.name, self.preemptions
-        );
-        assert!(
-            schedules >= self.at_least,
-            "{} explored {schedules} schedules, expected at least {}",
-            self.name,
-            self.at_least
-        );
-        for met in weaken::met() {
-            let listed = WEAKENINGS.iter().any(|(name, _)| *name == met);
-            assert!(
-                listed || met == HIDDEN_BY_THE_FENCE || met.starts_with("event count: "),
-                "no weakening is tried for {met:?}"
-            );
-        }
-    }
-}
-
-/// Declares each model as a test, and all of them as a table.
-macro_rules! models {
-    ($($name:ident, $preemptions:literal preemptions, at least $at_least:literal: $run:expr;)*) => {
-        $(
-            #[test]
-            fn $name() {
-                model(stringify!($name)).check();
-            }
-        )*
-
-        const MODELS: &[Model] = &[$(Model {
-            name: stringify!($name),
-            run: $run,
-            preemptions: $preemptions,
-            at_least: $at_least,
-        }),*];
-    };
-}
-
-fn model(name: &str) -> &'static Model {
-    MODELS
-        .iter()
-        .find(|model| model.name == name)
-        .unwrap_or_else(|| panic!("no model is named {name}"))
-}
+use crate::harness::{Plain, join_all, models, until};
 
 models! {
     one_wrap, 3 preemptions, at least 9_000: || in_order(bytes::spsc_from(32, BEFORE_THE_END), 3);
@@ -111,39 +29,6 @@ models! {
 
 /// A record of 8 bytes finds no room before the end of 32 from here, and soon the position wraps.
 const BEFORE_THE_END: usize = usize::MAX - 7;
-
-fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
-    for thread in threads {
-        thread.join().unwrap();
-    }
-}
-
-/// Runs `step` until it says that it is done, letting others run in between.
-fn until(mut step: impl FnMut() -> bool) {
-    while !step() {
-        thread::yield_now();
-    }
-}
-
-/// A value that orders nothing by itself: loom fails unless something else puts the write before the read. Loom's threads
-/// take turns on one, so `Rc` can share it.
-struct Plain(UnsafeCell<bool>);
-
-impl Plain {
-    fn new() -> Rc<Self> {
-        Rc::new(Self(UnsafeCell::new(false)))
-    }
-
-    fn write(&self) {
-        // SAFETY: the pointer comes from a live cell; loom fails on a concurrent access.
-        self.0.with_mut(|written| unsafe { *written = true });
-    }
-
-    fn assert_written(&self) {
-        // SAFETY: as in `write`.
-        self.0.with(|written| assert!(unsafe { *written }));
-    }
-}
 
 fn content(kind: i32) -> [u8; 8] {
     [kind as u8; 8]
@@ -390,60 +275,4 @@ fn both_blocked_producers_are_woken() {
             *keep.lock().unwrap() = Some(consumer);
         }),
     ]);
-}
-
-/// Each ordering, fence or step that a model can do without being there, and the models that must notice.
-const WEAKENINGS: &[(&str, &[&str])] = &[
-    ("bytes: commit publishes", &["one_wrap"]),
-    ("bytes: padding publishes", &["one_wrap"]),
-    ("bytes: read sees length", &["one_wrap"]),
-    ("bytes: read frees", &["one_wrap"]),
-    ("bytes: claim sees head", &["one_wrap"]),
-    ("bytes: claim's fence", &["consumer_closes_one"]),
-    ("bytes: closing fence", &["producer_closes"]),
-    ("bytes: close begins", &["closed_claim"]),
-    ("bytes: claim sees close", &["closed_claim"]),
-    ("bytes: read sees close", &["closed_read"]),
-];
-
-/// What no model here can notice: loom knows no asymmetric fences, so the heavy half is a full fence in the models, and
-/// that is also a release of everything before it.
-const HIDDEN_BY_THE_FENCE: &str = "bytes: close ends";
-
-/// Names the weakening for a run of this program as the child of `every_weakening_is_rejected`.
-const WEAKEN: &str = "COVET_QUEUE_WEAKEN";
-
-/// Runs each model in a process of its own: a model that fails may take the process with it.
-#[test]
-fn every_weakening_is_rejected() {
-    let mut unnoticed = Vec::new();
-    for &(name, models) in WEAKENINGS {
-        let rejected = models.iter().any(|model| {
-            let run = Command::new(env::current_exe().unwrap())
-                .args(["--exact", model, "--nocapture"])
-                .env(WEAKEN, name)
-                .output()
-                .unwrap();
-            let report = String::from_utf8_lossy(&run.stderr);
-            let mut lines = report.lines();
-            let failure = lines.find(|line| line.contains("panicked at"));
-            let reason = lines.next().unwrap_or_default();
-            // A model that only ran for too long has shown nothing.
-            if failure.is_none() || reason.contains("maximum number of branches") {
-                return false;
-            }
-            assert!(!run.status.success(), "{model} panicked and passed");
-            println!("{name}: rejected by {model}: {reason:.60}");
-            true
-        });
-        if !rejected {
-            unnoticed.push(name);
-        }
-    }
-    println!(
-        "{} of {} weakenings rejected",
-        WEAKENINGS.len() - unnoticed.len(),
-        WEAKENINGS.len()
-    );
-    assert!(unnoticed.is_empty(), "no model notices {unnoticed:?}");
 }
