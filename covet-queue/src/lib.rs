@@ -85,9 +85,8 @@
 //! # How it is checked
 //!
 //! `tests/loom` runs the rings, claims, closing and the event count through every interleaving up to a bound, under the C11
-//! memory model, and then takes each acquire, release and fence away in turn and demands that a model fails. (Two releases
-//! are beyond the models, which have a full fence in their place; `weakenings.rs` there says which.) The system's fence and
-//! parking, which a model cannot contain either, are covered by the real threads of `tests/stress.rs`.
+//! memory model, and then takes each acquire, release and fence away in turn and demands that a model fails. The system's
+//! fence and parking, which a model cannot contain, are covered by the real threads of `tests/stress.rs`.
 
 #![no_std]
 

@@ -83,15 +83,14 @@ impl Wait {
     ) -> Option<R> {
         #[cfg(feature = "std")]
         if let (Self::Park, Some(roomy)) = (self, roomy) {
-            use std::time::{Duration, Instant};
+            use std::time::Duration;
             const FIRST: Duration = Duration::from_millis(1);
             const LONGEST: Duration = Duration::from_millis(8);
 
             let mut patience = FIRST;
             loop {
-                let end = Instant::now() + patience;
-                let end = deadline.map_or(end, |deadline| deadline.min(end));
-                let result = events.wait_until(Some(end), || if roomy() { ready() } else { None });
+                let end = deadline.into_iter().chain(sync::after(patience)).min();
+                let result = events.wait_until(end, || if roomy() { ready() } else { None });
                 if let Some(value) = result.or_else(&mut ready) {
                     return Some(value);
                 }

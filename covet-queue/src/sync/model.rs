@@ -8,7 +8,7 @@ pub(crate) use loom::thread::yield_now;
 pub(crate) use std::time::Instant as Deadline;
 
 use loom::sync::Condvar;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 macro_rules! acquire {
     ($name:literal) => {
@@ -41,18 +41,50 @@ pub(crate) fn first_of<T>(_: *const UnsafeCell<T>) -> *mut T {
     unimplemented!("a model has no slices")
 }
 
-/// The asymmetric fence pair as loom can express it: both sides pay.
+/// The asymmetric fence pair, in one of two forms.
+///
+/// Mostly both halves are full fences, as they are where the system has no better. That says too much where it has: a full
+/// fence is also a release of everything before it, which a compiler fence is not, and so hides that a later store needs a
+/// release of its own. Models of such stores ask for the bare pair, in which each half leaves what its thread has done where
+/// the other half finds it, and then takes what the other side has left. Whichever comes first, the other sees it, and two
+/// light halves see nothing of each other. (It costs many times as many schedules.)
 pub(crate) mod fence {
-    use loom::sync::atomic::{Ordering, fence};
+    use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 
-    pub(crate) fn prepare() {}
+    use super::weaken::has_bare_fences;
+
+    loom::lazy_static! {
+        static ref LIGHT: AtomicUsize = AtomicUsize::new(0);
+        static ref HEAVY: AtomicUsize = AtomicUsize::new(0);
+    }
+
+    /// Makes the two words while there is only one thread, lest their making order anything.
+    pub(crate) fn prepare() {
+        if has_bare_fences() {
+            let _: (&AtomicUsize, &AtomicUsize) = (&LIGHT, &HEAVY);
+        }
+    }
 
     pub(crate) fn light() {
-        fence(Ordering::SeqCst);
+        if has_bare_fences() {
+            pass(&LIGHT, &HEAVY);
+        } else {
+            fence(Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn heavy() {
-        fence(Ordering::SeqCst);
+        if has_bare_fences() {
+            pass(&HEAVY, &LIGHT);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    fn pass(mine: &AtomicUsize, theirs: &AtomicUsize) {
+        // Additions, because in a model they see the newest value.
+        mine.fetch_add(1, Ordering::Release);
+        theirs.fetch_add(0, Ordering::Acquire);
     }
 }
 
@@ -87,6 +119,11 @@ impl Parker {
     }
 }
 
+/// Nobody loses patience in a model, so that a wake-up which does not come is missed for ever.
+pub(crate) fn after(_: Duration) -> Option<Deadline> {
+    None
+}
+
 /// Every deadline passes at once.
 pub(crate) fn has_passed(_: Deadline) -> bool {
     true
@@ -96,7 +133,7 @@ pub(crate) fn spinning_helps() -> bool {
     false
 }
 
-/// The switch that model tests use to weaken one named ordering or leave out one named step.
+/// The switches of model tests: one weakens a named ordering or leaves out a named step, the other bares the fence pair.
 #[doc(hidden)]
 pub mod weaken {
     use std::cell::Cell;
@@ -106,11 +143,21 @@ pub mod weaken {
     thread_local! {
         // Of the system's thread, not of the modelled one: loom runs a whole model on one thread.
         static WEAKENED: Cell<Option<&'static str>> = const { Cell::new(None) };
+        static BARE_FENCES: Cell<bool> = const { Cell::new(false) };
     }
 
     /// Weakens `name` in models that this thread runs from now on; `None` ends it.
     pub fn set(name: Option<&'static str>) {
         WEAKENED.set(name);
+    }
+
+    /// Chooses the form of the fence pair, see `fence`.
+    pub fn bare_fences(on: bool) {
+        BARE_FENCES.set(on);
+    }
+
+    pub(crate) fn has_bare_fences() -> bool {
+        BARE_FENCES.get()
     }
 
     pub(crate) fn keeps(name: &str) -> bool {

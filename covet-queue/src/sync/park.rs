@@ -5,7 +5,7 @@ pub(crate) use std::thread::yield_now;
 pub(crate) use std::time::Instant as Deadline;
 
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A function that is `const` wherever loom's types are not in it.
 macro_rules! const_fn {
@@ -65,6 +65,11 @@ pub(crate) fn spinning_helps() -> bool {
         }
         known => known == YES,
     }
+}
+
+/// Returns when `time` from now will have passed.
+pub(crate) fn after(time: Duration) -> Option<Deadline> {
+    Some(Instant::now() + time)
 }
 
 /// Returns whether `deadline` is over.
