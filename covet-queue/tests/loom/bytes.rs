@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize as Counter, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use covet_queue::TryPopError;
 use covet_queue::bytes::{self, ClaimError, Consumer, Many, Mode, Producer};
+use covet_queue::{TryPopError, weaken};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
@@ -23,6 +23,10 @@ models! {
     producer_closes, 2 preemptions, at least 29_000: nothing_is_lost_when_another_producer_closes;
     closed_claim, 4 preemptions, at least 3_000: a_refused_claim_shows_what_was_before;
     closed_read, 4 preemptions, at least 2_400: the_end_shows_what_was_before;
+    closed_read_bare, 2 preemptions, at least 1_000: || {
+        weaken::bare_fences(true);
+        the_end_shows_what_was_before();
+    };
     blocking_one, 2 preemptions, at least 11_000: || blocks_and_goes_on(bytes::spsc(16));
     blocking_many, 1 preemptions, at least 5_000: both_blocked_producers_are_woken;
 }

@@ -51,6 +51,7 @@ impl Model {
         builder.max_branches = 10_000;
         builder.check(move || {
             counter.fetch_add(1, Relaxed);
+            weaken::bare_fences(false);
             run();
         });
         schedules.load(Relaxed)

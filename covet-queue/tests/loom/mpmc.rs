@@ -14,7 +14,7 @@ models! {
     wrap, 3 preemptions, at least 4_000: || in_order(mpmc::bounded_from(2, usize::MAX - 1), 4);
     exact_capacity, 3 preemptions, at least 20_000: || in_order(mpmc::bounded_from(3, usize::MAX - 1), 5);
     two_producers, 2 preemptions, at least 5_000: two_producers_push_one_each;
-    two_producers_twice, 2 preemptions, at least 5_000: two_producers_push_twice;
+    two_producers_twice, 3 preemptions, at least 600_000: two_producers_push_twice;
     two_consumers, 2 preemptions, at least 5_000: two_consumers_share;
     two_of_each, 2 preemptions, at least 40_000: two_push_and_two_pop;
     batch, 3 preemptions, at least 500: || in_order_by_batch(usize::MAX - 1);
@@ -30,6 +30,7 @@ models! {
     closed_pop, 5 preemptions, at least 700: closed_pop_shows_what_was_before;
     blocking_pop, 1 preemptions, at least 100_000: wakes_every_pop;
     blocking_push, 1 preemptions, at least 30_000: wakes_every_push;
+    blocking_quarter, 3 preemptions, at least 50_000: wakes_a_push_for_a_quarter;
     blocking_close, 1 preemptions, at least 30_000: tells_every_blocked_pop_that_it_is_closed;
 }
 
@@ -242,7 +243,7 @@ fn two_producers_push_twice() {
         thread::spawn(move || {
             // Bounded: what is left is dropped with the ring.
             let mut last = [0, 0];
-            for _ in 0..4 {
+            for _ in 0..3 {
                 if let Ok(value) = consumer.try_pop() {
                     let last = &mut last[usize::from(value >= 10)];
                     assert!(*last < value);
@@ -406,6 +407,21 @@ fn wakes_every_pop() {
         thread::spawn(pop(consumer.clone())),
         thread::spawn(push(producer.clone())),
         thread::spawn(push(producer.clone())),
+    ]);
+}
+
+/// A push waits for a quarter of the ring, and two pops free one slot of it each.
+fn wakes_a_push_for_a_quarter() {
+    let (producer, consumer) = mpmc::bounded(8);
+    for value in 0..8 {
+        producer.try_push(value).unwrap();
+    }
+    let pop = |consumer: mpmc::Consumer<usize>| move || assert!(consumer.try_pop().is_ok());
+    let pushing = producer.clone();
+    join_all([
+        thread::spawn(move || pushing.push(8).unwrap()),
+        thread::spawn(pop(consumer.clone())),
+        thread::spawn(pop(consumer.clone())),
     ]);
 }
 

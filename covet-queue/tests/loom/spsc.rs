@@ -1,10 +1,10 @@
 //! The ring for one producer and one consumer.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize as Counter, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
-use covet_queue::{TryClaimError, TryPopError, TryPushError, spsc};
+use covet_queue::{TryClaimError, TryPopError, TryPushError, spsc, weaken};
 use loom::thread;
 
 use crate::harness::{Plain, join_all, models, until};
@@ -13,11 +13,16 @@ models! {
     fifo, 3 preemptions, at least 8_000: || in_order(spsc::bounded(2), 4);
     wrap, 3 preemptions, at least 8_000: || in_order(spsc::bounded_from(2, usize::MAX - 1), 4);
     blocking, 2 preemptions, at least 10_000: blocks_and_goes_on;
+    blocking_quarter, 5 preemptions, at least 3_000: wakes_the_push_for_a_quarter;
     batch, 3 preemptions, at least 500: || in_order_by_batch(spsc::bounded_from(2, usize::MAX - 1));
     claim_aborted, 3 preemptions, at least 500: an_aborted_claim_leaves_no_trace;
     claim_against_close, 5 preemptions, at least 500: a_claim_under_way_counts;
     producer_closes, 5 preemptions, at least 1_000: drains_after_producer_closed;
-    consumer_closes, 5 preemptions, at least 6_000: agrees_on_the_end;
+    consumer_closes, 5 preemptions, at least 6_000: || agrees_on_the_end(3);
+    consumer_closes_bare, 3 preemptions, at least 1_000: || {
+        weaken::bare_fences(true);
+        agrees_on_the_end(1);
+    };
     consumer_drops, 5 preemptions, at least 200: push_is_told_after_consumer_dropped;
 }
 
@@ -63,6 +68,25 @@ fn blocks_and_goes_on() {
     ]);
 }
 
+/// A push waits for a quarter of the ring. The consumer stays, since closing would wake it too.
+fn wakes_the_push_for_a_quarter() {
+    let (mut producer, mut consumer) = spsc::bounded(8);
+    for value in 0..8 {
+        producer.try_push(value).unwrap();
+    }
+    let stays = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&stays);
+    join_all([
+        thread::spawn(move || producer.push(8).unwrap()),
+        thread::spawn(move || {
+            for value in 0..2 {
+                assert_eq!(consumer.try_pop(), Ok(value));
+            }
+            *keep.lock().unwrap() = Some(consumer);
+        }),
+    ]);
+}
+
 fn drains_after_producer_closed() {
     let (mut producer, mut consumer) = spsc::bounded(2);
     let before = Plain::new();
@@ -91,7 +115,7 @@ fn drains_after_producer_closed() {
     ]);
 }
 
-fn agrees_on_the_end() {
+fn agrees_on_the_end(count: usize) {
     let (mut producer, mut consumer) = spsc::bounded(4);
     let before = Plain::new();
     let after = Rc::clone(&before);
@@ -100,7 +124,7 @@ fn agrees_on_the_end() {
     let (pushes, pops) = (Arc::clone(&pushed), Arc::clone(&popped));
     join_all([
         thread::spawn(move || {
-            for value in 0..3 {
+            for value in 0..count {
                 match producer.try_push(value) {
                     Ok(()) => {
                         pushes.fetch_add(1, Relaxed);
