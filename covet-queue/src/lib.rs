@@ -98,6 +98,8 @@ extern crate std;
 pub mod bytes;
 mod claim;
 mod error;
+#[cfg(feature = "async")]
+pub mod future;
 mod methods;
 pub mod mpmc;
 pub mod mpsc;

@@ -375,9 +375,7 @@ impl<T> Ring<T> {
     /// Tells sleeping producers that slots became free.
     #[inline(always)]
     fn freed(&self) {
-        if self.not_full.has_waiters() && self.is_roomy() {
-            self.not_full.notify_one();
-        }
+        self.not_full.notify_one_if(|| self.is_roomy());
     }
 
     fn quarter(&self) -> usize {

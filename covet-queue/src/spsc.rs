@@ -532,9 +532,7 @@ impl<T> Ring<T> {
     fn free_to(&self, head: usize) {
         // Release: pairs with "spsc: push sees head"; the values have been read.
         self.head.store(head, release!("spsc: pop frees"));
-        if self.not_full.has_waiters() && self.is_roomy(head) {
-            self.not_full.notify_one();
-        }
+        self.not_full.notify_one_if(|| self.is_roomy(head));
     }
 
     fn quarter(&self) -> usize {

@@ -1,7 +1,8 @@
 //! Waiting for something that other threads make true, without a lost wake-up.
 //!
 //! An [`EventCount`] puts threads to sleep on *any* condition: the condition is a closure, its data lives wherever it
-//! likes, and the event count only knows who sleeps. The idea is old (Reed and Kanodia, "Synchronization with eventcounts
+//! likes, and the event count only knows who sleeps. With the feature `async` the waiters can be tasks as well, in one
+//! list with the threads: notifiers do not care which. The idea is old (Reed and Kanodia, "Synchronization with eventcounts
 //! and sequencers", 1979); the form used here is: register, look once more, sleep.
 //!
 //! ```text
@@ -16,14 +17,21 @@
 //! notifiers are common and sleepers rare, the fence is asymmetric: the light half is a compiler fence, the heavy half a
 //! `membarrier` call on Linux. Elsewhere both are full fences.
 //!
-//! A waiter spins before it sleeps, for a bounded time that adapts to how long its event count's waits usually take, and
+//! A thread spins before it sleeps, for a bounded time that adapts to how long its event count's waits usually take, and
 //! not at all on a machine with one core. This is the only file of the crate that blocks.
+
+#[cfg(feature = "async")]
+mod task;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::hint;
+#[cfg(feature = "async")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU32, Ordering};
+#[cfg(feature = "async")]
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,13 +39,19 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::{AtomicUsize, Mutex, Parker, const_fn, fence, spinning_helps, step};
 
+#[cfg(feature = "async")]
+pub(crate) use self::task::Place;
+
 /// The longest and the shortest time to spin before sleeping. Sleeping and being woken cost much the same.
 const SPIN_MAX_NANOS: u32 = 40_000;
 const SPIN_MIN_NANOS: u32 = 2_000;
 /// A wait that took less than this, sleep included, would have been better spent spinning.
 const SHORT_WAIT: Duration = Duration::from_nanos(3 * SPIN_MAX_NANOS as u64);
 
-/// A list of threads that sleep until a condition may hold; conditions are closures.
+/// In the number of waiters: one of them is a task. The others count from the next bit on.
+const HAS_TASK: usize = 1;
+
+/// A list of threads, and of tasks, that sleep until a condition may hold; conditions are closures.
 ///
 /// Whoever makes a condition true calls [`notify_one`](Self::notify_one) or [`notify_all`](Self::notify_all) afterwards.
 /// With nobody asleep that costs a load of one word (and, outside Linux, a full fence). A notification never arrives too
@@ -67,7 +81,8 @@ const SHORT_WAIT: Duration = Duration::from_nanos(3 * SPIN_MAX_NANOS as u64);
 /// assert_eq!(waiter.join().unwrap(), Some(1));
 /// ```
 pub struct EventCount {
-    /// How many threads are in the list. Written under the lock only; padded because every notifier reads it.
+    /// How many waiters are in the list, times two, and whether a task is among them. Written under the lock only; padded
+    /// because every notifier reads it.
     waiters: CachePadded<AtomicUsize>,
     list: Mutex<List>,
     /// How long the next waiter spins. A guess that may be stale or lost, so loom need not see it.
@@ -76,13 +91,22 @@ pub struct EventCount {
 
 struct List {
     next_id: u64,
-    /// Longest waiting first.
+    /// Longest waiting first, which is by rising id.
     entries: VecDeque<Entry>,
+    /// How many of them are tasks.
+    tasks: usize,
 }
 
 struct Entry {
     id: u64,
-    parker: Parker,
+    waiter: Waiter,
+}
+
+/// Who is to be woken.
+enum Waiter {
+    Thread(Parker),
+    #[cfg(feature = "async")]
+    Task(Waker),
 }
 
 impl EventCount {
@@ -94,15 +118,16 @@ impl EventCount {
                 list: Mutex::new(List {
                     next_id: 0,
                     entries: VecDeque::new(),
+                    tasks: 0,
                 }),
                 spin_nanos: AtomicU32::new(SPIN_MAX_NANOS),
             }
         }
     }
 
-    /// Wakes the thread that has slept longest, if any sleeps.
+    /// Wakes the waiter that has slept longest, if any sleeps.
     ///
-    /// Costs one load when nobody is registered; otherwise takes a lock and makes a system call.
+    /// Costs one load when nobody is registered; otherwise takes a lock, and makes a system call if it wakes a thread.
     #[inline]
     pub fn notify_one(&self) {
         if self.has_waiters() {
@@ -110,9 +135,9 @@ impl EventCount {
         }
     }
 
-    /// Wakes every thread that is registered now.
+    /// Wakes every waiter that is registered now.
     ///
-    /// Costs one load when nobody is registered; otherwise takes a lock and makes a system call for each.
+    /// Costs one load when nobody is registered; otherwise takes a lock, and makes a system call for each thread.
     #[inline]
     pub fn notify_all(&self) {
         if self.has_waiters() {
@@ -156,7 +181,20 @@ impl EventCount {
         }
     }
 
-    /// Whether a thread is registered to be woken.
+    /// Notifies one waiter if the news are `enough` for whoever is patient; else a task. For waiters that look again by
+    /// themselves after a while, unless they are tasks, which cannot.
+    #[inline(always)]
+    pub(crate) fn notify_one_if(&self, enough: impl FnOnce() -> bool) {
+        if self.has_waiters() {
+            if enough() {
+                self.wake_one();
+            } else if self.has_task() {
+                self.wake_task();
+            }
+        }
+    }
+
+    /// Whether someone is registered to be woken.
     #[inline(always)]
     pub fn has_waiters(&self) -> bool {
         step!("event count: notifier's fence", fence::light());
@@ -164,20 +202,39 @@ impl EventCount {
         self.waiters.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether a task is registered to be woken.
+    #[inline]
+    fn has_task(&self) -> bool {
+        // Relaxed: the caller has found that someone is registered; this says more about the same.
+        self.waiters.load(Ordering::Relaxed) & HAS_TASK != 0
+    }
+
     #[cold]
     fn wake_one(&self) {
-        let first = self.with_list(|list| list.entries.pop_front());
-        if let Some(entry) = first {
-            entry.parker.unpark();
+        let first = self.with_list(|list| list.remove_at(0));
+        if let Some(waiter) = first {
+            waiter.wake();
+        }
+    }
+
+    #[cold]
+    fn wake_task(&self) {
+        let first = self.with_list(|list| {
+            let is_task = |entry: &Entry| entry.waiter.is_task();
+            list.remove_at(list.entries.iter().position(is_task)?)
+        });
+        if let Some(waiter) = first {
+            waiter.wake();
         }
     }
 
     #[cold]
     fn wake_all(&self) {
-        let all = self.with_list(|list| std::mem::take(&mut list.entries));
-        for entry in all {
-            entry.parker.unpark();
-        }
+        let all = self.with_list(|list| {
+            list.tasks = 0;
+            std::mem::take(&mut list.entries)
+        });
+        all.into_iter().for_each(|entry| entry.waiter.wake());
     }
 
     /// Spins for the adapted time. Returns when the wait began if that was not enough.
@@ -262,9 +319,63 @@ impl EventCount {
         // Nothing can panic under the lock and leave the list half changed, so a poisoned lock is as good as any.
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut list);
+        let has_task = if list.tasks > 0 { HAS_TASK } else { 0 };
         // Relaxed: a waiter's store is ordered before its second look by the heavy fence, a notifier's by the lock.
-        self.waiters.store(list.entries.len(), Ordering::Relaxed);
+        self.waiters
+            .store(list.entries.len() << 1 | has_task, Ordering::Relaxed);
         result
+    }
+}
+
+impl List {
+    /// Enters `waiter` behind those whose ids are lower than its own; without one, it gets the next. Returns its id.
+    fn insert(&mut self, id: Option<u64>, waiter: Waiter) -> u64 {
+        let id = id.unwrap_or_else(|| {
+            self.next_id += 1;
+            self.next_id
+        });
+        let place = self.entries.partition_point(|entry| entry.id < id);
+        self.tasks += usize::from(waiter.is_task());
+        self.entries.insert(place, Entry { id, waiter });
+        id
+    }
+
+    fn find(&self, id: u64) -> Option<usize> {
+        self.entries
+            .binary_search_by_key(&id, |entry| entry.id)
+            .ok()
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Waiter> {
+        self.remove_at(self.find(id)?)
+    }
+
+    fn remove_at(&mut self, place: usize) -> Option<Waiter> {
+        let waiter = self.entries.remove(place)?.waiter;
+        self.tasks -= usize::from(waiter.is_task());
+        Some(waiter)
+    }
+}
+
+impl Waiter {
+    fn is_task(&self) -> bool {
+        !matches!(self, Self::Thread(_))
+    }
+
+    /// Wakes it. Never called under the lock, as a waker may do anything.
+    fn wake(self) {
+        match self {
+            Self::Thread(parker) => parker.unpark(),
+            #[cfg(feature = "async")]
+            Self::Task(waker) => {
+                // A waker that panics has been reported by the panic hook. It is no matter of whoever pushes or pops, nor
+                // of the waiters behind it.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    // Its destructor could panic in turn.
+                    std::mem::forget(payload);
+                }
+            }
+        }
     }
 }
 
@@ -292,15 +403,8 @@ struct Registration<'a> {
 impl<'a> Registration<'a> {
     fn enter(events: &'a EventCount) -> Self {
         let parker = Parker::current();
-        let id = events.with_list(|list| {
-            let id = list.next_id;
-            list.next_id += 1;
-            list.entries.push_back(Entry {
-                id,
-                parker: parker.clone(),
-            });
-            id
-        });
+        let waiter = Waiter::Thread(parker.clone());
+        let id = events.with_list(|list| list.insert(None, waiter));
         Self {
             events,
             parker,
@@ -333,15 +437,12 @@ impl<'a> Registration<'a> {
     fn is_waiting(&self) -> bool {
         let list = self.events.list.lock();
         let list = list.unwrap_or_else(PoisonError::into_inner);
-        list.entries.iter().any(|entry| entry.id == self.id)
+        list.find(self.id).is_some()
     }
 
     /// Leaves the list. Returns false if a notifier has already taken this thread out.
     fn leave(&self) -> bool {
-        self.events.with_list(|list| {
-            let place = list.entries.iter().position(|entry| entry.id == self.id);
-            place.and_then(|place| list.entries.remove(place)).is_some()
-        })
+        self.events.with_list(|list| list.remove(self.id)).is_some()
     }
 }
 

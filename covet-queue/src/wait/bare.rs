@@ -27,5 +27,10 @@ impl EventCount {
     }
 
     #[inline(always)]
+    pub(crate) fn notify_one_if(&self, _: impl FnOnce() -> bool) {
+        self.has_waiters();
+    }
+
+    #[inline(always)]
     pub(crate) fn pass_on_if(&self, _: impl FnOnce() -> bool) {}
 }

@@ -1,0 +1,107 @@
+//! Tasks among the waiters.
+//!
+//! A task cannot sleep in a loop as a thread does: it looks, leaves its waker in the list, looks again, and returns. What a
+//! thread knows from where it is in that loop, a task keeps in a [`Place`] from poll to poll.
+//!
+//! No waker is cloned, compared with more than its address, dropped or woken under the lock: all of that runs code of a
+//! runtime, which may panic or come back here.
+
+use std::mem;
+use std::sync::PoisonError;
+use std::task::{Context, Poll, Waker};
+
+use super::{EventCount, Waiter};
+use crate::sync::{fence, step};
+
+/// The place of a task among the waiters of one event count.
+///
+/// Whoever has one gives it to [`EventCount::leave`] in the end.
+pub(crate) struct Place {
+    /// The task's id in the list, where it is unless a notifier has taken it out.
+    id: Option<u64>,
+    /// The task was notified, and had no use for it yet.
+    owes: bool,
+}
+
+impl Place {
+    /// Returns the place of a task that does not wait yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            id: None,
+            owes: false,
+        }
+    }
+}
+
+impl EventCount {
+    /// Looks whether `ready` returns a value, and returns it with whether a notification led to it. If there is none, sees
+    /// to it that the task is woken when there may be.
+    ///
+    /// A task that was notified for nothing goes back to its old place, before those that came later.
+    pub(crate) fn poll_until<R>(
+        &self,
+        place: &mut Place,
+        context: &Context<'_>,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Poll<(R, bool)> {
+        let waker = context.waker();
+        let mut listed = false;
+        if let Some(id) = place.id {
+            listed = self.is_listed(id, waker);
+            // Said before `ready` is called: should that panic, whoever leaves the place passes the notification on.
+            place.owes |= !listed;
+        }
+        loop {
+            if let Some(value) = ready() {
+                let notified = mem::take(&mut place.owes);
+                if listed {
+                    // What came after the task had begun to look is for someone else.
+                    self.leave(place);
+                }
+                place.id = None;
+                return Poll::Ready((value, notified));
+            }
+            if listed {
+                return Poll::Pending;
+            }
+            let waiter = Waiter::Task(waker.clone());
+            place.id = Some(self.with_list(|list| list.insert(place.id, waiter)));
+            listed = true;
+            step!("event count: task's fence", fence::heavy());
+        }
+    }
+
+    /// Takes a task out of the list. A notification that it had no use for goes to the next.
+    pub(crate) fn leave(&self, place: &mut Place) {
+        let Some(id) = place.id.take() else {
+            return;
+        };
+        let waiter = self.with_list(|list| list.remove(id));
+        if mem::take(&mut place.owes) || waiter.is_none() {
+            step!("event count: leaving task passes on", self.notify_one());
+        }
+    }
+
+    /// Returns whether the task is in the list, and if so, leaves its present waker there.
+    fn is_listed(&self, id: u64, waker: &Waker) -> bool {
+        match self.with_waker(id, |listed| listed.will_wake(waker)) {
+            Some(true) => true,
+            Some(false) => {
+                let mut waker = waker.clone();
+                // The old waker is dropped after the lock.
+                self.with_waker(id, |listed| mem::swap(listed, &mut waker))
+                    .is_some()
+            }
+            None => false,
+        }
+    }
+
+    fn with_waker<R>(&self, id: u64, use_it: impl FnOnce(&mut Waker) -> R) -> Option<R> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = list.find(id)?;
+        match &mut list.entries[place].waiter {
+            Waiter::Task(waker) => Some(use_it(waker)),
+            Waiter::Thread(_) => None,
+        }
+    }
+}
