@@ -158,6 +158,9 @@ macro_rules! producer_methods {
             }
         }
 
+        #[cfg(feature = "async")]
+        $crate::methods::awaited_producer_methods!($self $($mut)?);
+
         $crate::methods::common_methods!();
     };
 }
@@ -251,6 +254,9 @@ macro_rules! consumer_methods {
             $self.pop_batch(most, |value| values.push(value))
         }
 
+        #[cfg(feature = "async")]
+        $crate::methods::awaited_consumer_methods!($self $($mut)?);
+
         $crate::methods::common_methods!();
     };
 }
@@ -263,6 +269,90 @@ macro_rules! batch_panic {
     () => {
         "The elements are claimed together, with one compare-and-swap. If `each` panics, those of the claim that it has not \
          seen are dropped: other consumers may already have taken what follows."
+    };
+}
+
+/// Inherent methods of a producer that wait as a task.
+#[cfg(feature = "async")]
+macro_rules! awaited_producer_methods {
+    ($self:ident $($mut:ident)?) => {
+        /// Sends a value, waiting as a task while the ring is full: what [`push`](Self::push) is to a thread.
+        ///
+        /// Costs a `try_push` if there is room. The future can be dropped at any time; see [`future`](crate::future).
+        ///
+        /// # Errors
+        ///
+        /// Gives the value back if the ring is or becomes closed.
+        #[inline]
+        pub fn send(&$($mut)? $self, value: T) -> $crate::future::SendFuture<&$($mut)? Self> {
+            $crate::future::SendFuture::new($self, value)
+        }
+
+        /// Sends all values of an iterator, waiting as a task whenever the ring is full, and returns how many that were. If
+        /// the future is dropped, what was sent so far stays sent; give it `iterator.by_ref()` to keep the rest.
+        ///
+        /// # Errors
+        ///
+        /// If the ring is or becomes closed: says how many were sent, and gives the iterator with the others back.
+        pub fn send_batch<I: IntoIterator<Item = T>>(
+            &$($mut)? $self,
+            values: I,
+        ) -> $crate::future::SendBatchFuture<&$($mut)? Self, I::IntoIter> {
+            $crate::future::SendBatchFuture::new($self, values.into_iter())
+        }
+
+        /// Returns a sink that sends to this ring.
+        pub fn sink(&$($mut)? $self) -> $crate::future::SendSink<&$($mut)? Self> {
+            $crate::future::SendSink::new($self)
+        }
+
+        /// Turns this handle into a sink.
+        pub fn into_sink(self) -> $crate::future::SendSink<Self> {
+            $crate::future::SendSink::new(self)
+        }
+    };
+}
+
+/// Inherent methods of a consumer that wait as a task.
+#[cfg(feature = "async")]
+macro_rules! awaited_consumer_methods {
+    ($self:ident $($mut:ident)?) => {
+        /// Receives the oldest element, waiting as a task while the ring is empty: what [`pop`](Self::pop) is to a thread.
+        ///
+        /// Costs a `try_pop` if there is one. The future can be dropped at any time; see [`future`](crate::future).
+        ///
+        /// # Errors
+        ///
+        /// [`PopError`] if the ring is closed and drained.
+        #[inline]
+        pub fn recv(&$($mut)? $self) -> $crate::future::RecvFuture<&$($mut)? Self> {
+            $crate::future::RecvFuture::new($self)
+        }
+
+        /// Receives up to `most` elements, waiting as a task while there is none, and hands each to `each`; see
+        /// [`try_pop_batch`](Self::try_pop_batch). `each` is called only in the poll that ends the future.
+        ///
+        /// # Errors
+        ///
+        /// [`PopError`] if the ring is closed and drained.
+        #[inline]
+        pub fn recv_batch<F: FnMut(T)>(
+            &$($mut)? $self,
+            most: usize,
+            each: F,
+        ) -> $crate::future::RecvBatchFuture<&$($mut)? Self, F> {
+            $crate::future::RecvBatchFuture::new($self, most, each)
+        }
+
+        /// Returns the elements as a stream.
+        pub fn stream(&$($mut)? $self) -> $crate::future::RecvStream<&$($mut)? Self> {
+            $crate::future::RecvStream::new($self)
+        }
+
+        /// Turns this handle into a stream of the elements.
+        pub fn into_stream(self) -> $crate::future::RecvStream<Self> {
+            $crate::future::RecvStream::new(self)
+        }
     };
 }
 
@@ -310,4 +400,6 @@ macro_rules! common_methods {
     };
 }
 
+#[cfg(feature = "async")]
+pub(crate) use {awaited_consumer_methods, awaited_producer_methods};
 pub(crate) use {batch_panic, common_methods, consumer_methods, producer_methods};

@@ -100,7 +100,7 @@ impl<T> Producer<T> {
     producer_methods!(self);
 
     #[inline(always)]
-    fn push_now(&self, value: T) -> Result<(), TryPushError<T>> {
+    pub(crate) fn push_now(&self, value: T) -> Result<(), TryPushError<T>> {
         self.ring.try_push(&self.hint, value)
     }
 
@@ -115,6 +115,11 @@ impl<T> Producer<T> {
     #[inline]
     fn claimed(&self, start: usize, count: usize) -> Claim<'_, T> {
         Claim::of_many(&self.ring, start, self.ring.slots().runs(start, count))
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn ring(&self) -> &Ring<T> {
+        &self.ring
     }
 
     fn wait_for_room<R>(
@@ -158,13 +163,22 @@ impl<T> Consumer<T> {
     consumer_methods!(self);
 
     #[inline(always)]
-    fn pop_now(&self) -> Result<T, TryPopError> {
+    pub(crate) fn pop_now(&self) -> Result<T, TryPopError> {
         self.ring.try_pop::<Many>(&self.hint)
     }
 
     #[inline]
-    fn try_pop_each(&self, most: usize, each: impl FnMut(T)) -> Result<usize, TryPopError> {
+    pub(crate) fn try_pop_each(
+        &self,
+        most: usize,
+        each: impl FnMut(T),
+    ) -> Result<usize, TryPopError> {
         self.ring.try_pop_batch::<Many>(&self.hint, most, each)
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn ring(&self) -> &Ring<T> {
+        &self.ring
     }
 
     fn wait_for_value<R>(

@@ -111,13 +111,22 @@ impl<T> Consumer<T> {
     consumer_methods!(self mut);
 
     #[inline(always)]
-    fn pop_now(&self) -> Result<T, TryPopError> {
+    pub(crate) fn pop_now(&self) -> Result<T, TryPopError> {
         self.ring.try_pop::<One>(&self.hint)
     }
 
     #[inline]
-    fn try_pop_each(&self, most: usize, each: impl FnMut(T)) -> Result<usize, TryPopError> {
+    pub(crate) fn try_pop_each(
+        &self,
+        most: usize,
+        each: impl FnMut(T),
+    ) -> Result<usize, TryPopError> {
         self.ring.try_pop_batch::<One>(&self.hint, most, each)
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn ring(&self) -> &Ring<T> {
+        &self.ring
     }
 
     fn wait_for_value<R>(

@@ -363,13 +363,18 @@ impl<T> Ring<T> {
     ) -> Option<R> {
         let roomy = (self.quarter() > 1).then_some(|| self.is_roomy() || self.is_closed());
         let result = wait.until_room(&self.not_full, deadline, roomy, ready);
+        self.pass_on_room();
+        result
+    }
+
+    /// Does what a woken producer owes to the others that sleep.
+    pub(crate) fn pass_on_room(&self) {
         // Slots can become free out of order: the wake-up for a later slot may have found the earlier one still being
         // read and been spent on nothing. So whoever was woken for the earlier one passes it on.
         step!(
             "mpmc: woken push passes on",
             self.not_full.pass_on_if(|| self.len() < self.capacity())
         );
-        result
     }
 
     /// Tells sleeping producers that slots became free.
@@ -532,6 +537,12 @@ impl<T> Ring<T> {
         ready: impl FnMut() -> Option<R>,
     ) -> Option<R> {
         let result = wait.until(&self.not_empty, deadline, ready);
+        self.pass_on_values();
+        result
+    }
+
+    /// Does what a woken consumer owes to the others that sleep.
+    pub(crate) fn pass_on_values(&self) {
         // Slots can become full out of order: the wake-up for a later slot may have found the earlier one still being
         // written and been spent on nothing. So whoever was woken for the earlier one passes it on.
         step!(
@@ -543,7 +554,18 @@ impl<T> Ring<T> {
             "mpmc: last pop tells the others",
             self.not_empty.pass_on_if(|| self.is_closed())
         );
-        result
+    }
+
+    /// Where consumers wait.
+    #[cfg(feature = "async")]
+    pub(crate) fn not_empty(&self) -> &EventCount {
+        &self.not_empty
+    }
+
+    /// Where producers wait.
+    #[cfg(feature = "async")]
+    pub(crate) fn not_full(&self) -> &EventCount {
+        &self.not_full
     }
 
     pub(crate) fn close(&self) {

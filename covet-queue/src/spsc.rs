@@ -189,7 +189,7 @@ impl<T> Producer<T> {
     producer_methods!(self mut);
 
     #[inline(always)]
-    fn push_now(&self, value: T) -> Result<(), TryPushError<T>> {
+    pub(crate) fn push_now(&self, value: T) -> Result<(), TryPushError<T>> {
         let ring = &*self.ring;
         let tail = self.tail.get();
         if tail == self.limit.get() {
@@ -282,7 +282,7 @@ impl<T> Producer<T> {
 
     /// Claims up to `most` slots. Returns the position of the first and how many they are.
     #[inline]
-    fn try_reserve(&self, most: usize) -> Result<(usize, usize), TryClaimError> {
+    pub(crate) fn try_reserve(&self, most: usize) -> Result<(usize, usize), TryClaimError> {
         let ring = &*self.ring;
         let tail = self.tail.get();
         if most == 0 {
@@ -303,7 +303,7 @@ impl<T> Producer<T> {
     }
 
     #[inline]
-    fn claimed(&self, start: usize, count: usize) -> Claim<'_, T> {
+    pub(crate) fn claimed(&self, start: usize, count: usize) -> Claim<'_, T> {
         Claim::of_one(self, start, self.ring.slots.runs(start, count))
     }
 
@@ -331,6 +331,11 @@ impl<T> Producer<T> {
             );
             ring.not_empty.notify_all();
         }
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn not_full(&self) -> &EventCount {
+        &self.ring.not_full
     }
 
     fn wait_for_room<R>(
@@ -435,7 +440,7 @@ impl<T> Consumer<T> {
     consumer_methods!(self mut);
 
     #[inline(always)]
-    fn pop_now(&self) -> Result<T, TryPopError> {
+    pub(crate) fn pop_now(&self) -> Result<T, TryPopError> {
         let ring = &*self.ring;
         let head = self.head.get();
         if head == self.tail.get() {
@@ -450,7 +455,11 @@ impl<T> Consumer<T> {
     }
 
     #[inline]
-    fn try_pop_each(&self, most: usize, mut each: impl FnMut(T)) -> Result<usize, TryPopError> {
+    pub(crate) fn try_pop_each(
+        &self,
+        most: usize,
+        mut each: impl FnMut(T),
+    ) -> Result<usize, TryPopError> {
         /// Frees the slots of what was popped when dropped.
         struct Popped<'a, T>(&'a Consumer<T>);
 
@@ -504,6 +513,11 @@ impl<T> Consumer<T> {
         } else {
             Err(TryPopError::Empty)
         }
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn not_empty(&self) -> &EventCount {
+        &self.ring.not_empty
     }
 
     fn wait_for_value<R>(
