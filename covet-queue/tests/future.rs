@@ -18,7 +18,7 @@ use futures_util::stream::FusedStream;
 use futures_util::{Sink, SinkExt, StreamExt};
 use proptest::prelude::*;
 
-/// A task that only counts how often it was woken.
+/// A task that counts how often others woke it.
 #[derive(Default)]
 struct Task(AtomicUsize);
 
@@ -31,8 +31,17 @@ impl Task {
         self.0.load(SeqCst)
     }
 
+    /// Polls as long as the future wakes the task itself.
     fn poll<F: Future + Unpin>(self: &Arc<Self>, future: &mut F) -> Poll<F::Output> {
-        poll_with(&Waker::from(Arc::clone(self)), future)
+        let waker = Waker::from(Arc::clone(self));
+        loop {
+            let before = self.woken();
+            let polled = poll_with(&waker, future);
+            if polled.is_ready() || self.woken() == before {
+                return polled;
+            }
+            self.0.store(before, SeqCst);
+        }
     }
 }
 
@@ -44,6 +53,12 @@ impl Wake for Task {
 
 fn poll_with<F: Future + Unpin>(waker: &Waker, future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+/// Polls a future that has yielded before, so that it leaves this waker behind.
+fn poll_later_with<F: Future + Unpin>(waker: &Waker, future: &mut F) -> Poll<F::Output> {
+    assert!(poll_with(Waker::noop(), future).is_pending());
+    poll_with(waker, future)
 }
 
 /// The smallest executor: polls, and sleeps until woken.
@@ -133,6 +148,22 @@ fn values_arrive_in_order_whoever_waits() {
         relay!(mpsc, capacity);
         relay!(mpmc, capacity);
     }
+}
+
+#[test]
+fn a_future_yields_once_before_it_takes_a_place() {
+    let events = EventCount::new();
+    let task = Task::new();
+    let waker = Waker::from(Arc::clone(&task));
+    let mut wait = events.wait(|| None::<()>);
+    assert!(poll_with(&waker, &mut wait).is_pending());
+    assert_eq!(task.woken(), 1);
+    assert!(!events.has_waiters());
+    assert!(poll_with(&waker, &mut wait).is_pending());
+    assert_eq!(task.woken(), 1);
+    assert!(events.has_waiters());
+    drop(wait);
+    assert!(!events.has_waiters());
 }
 
 #[test]
@@ -333,7 +364,7 @@ fn a_waker_that_panics_disturbs_nobody() {
     let mut panicking = consumer.recv();
     let mut waiting = consumer.recv();
     let waker = on_wake(|| panic!("this waker panics"));
-    assert!(poll_with(&waker, &mut panicking).is_pending());
+    assert!(poll_later_with(&waker, &mut panicking).is_pending());
     assert!(task.poll(&mut waiting).is_pending());
     assert_eq!(producer.try_push(1), Ok(()));
     drop(panicking); // was notified
@@ -342,7 +373,7 @@ fn a_waker_that_panics_disturbs_nobody() {
 
     let mut panicking = consumer.recv();
     let mut waiting = consumer.recv();
-    assert!(poll_with(&waker, &mut panicking).is_pending());
+    assert!(poll_later_with(&waker, &mut panicking).is_pending());
     assert!(task.poll(&mut waiting).is_pending());
     producer.close();
     assert_eq!(task.woken(), 2);
@@ -362,7 +393,7 @@ fn a_waker_may_use_the_ring() {
             producer.try_push(10).unwrap();
         }
     });
-    assert!(poll_with(&waker, &mut recv).is_pending());
+    assert!(poll_later_with(&waker, &mut recv).is_pending());
     producer.try_push(1).unwrap();
     assert_eq!(*received.lock().unwrap(), [1]);
     assert_eq!(poll_with(&waker, &mut recv), Poll::Ready(Ok(10)));
@@ -386,7 +417,7 @@ fn a_waker_may_use_the_ring_when_it_is_dropped_or_panic_when_it_is_cloned() {
     for ended in [false, true] {
         let mut recv = consumer.recv();
         let waker = Waker::from(Arc::new(PushOnDrop(producer.clone())));
-        assert!(poll_with(&waker, &mut recv).is_pending());
+        assert!(poll_later_with(&waker, &mut recv).is_pending());
         drop(waker); // the ring has the last clone
         if ended {
             drop(recv);
@@ -409,6 +440,7 @@ fn a_waker_may_use_the_ring_when_it_is_dropped_or_panic_when_it_is_cloned() {
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) }
     };
     let mut recv = consumer.recv();
+    assert!(poll_with(Waker::noop(), &mut recv).is_pending());
     assert!(catch_unwind(AssertUnwindSafe(|| poll_with(&panics, &mut recv))).is_err());
     assert!(other.poll(&mut recv).is_pending());
     assert!(catch_unwind(AssertUnwindSafe(|| poll_with(&panics, &mut recv))).is_err());
@@ -545,9 +577,10 @@ fn a_sink_holds_one_value_back_while_the_ring_is_full() {
         assert_eq!(Pin::new(&mut sink).start_send(value), Ok(()));
     }
     assert!(Pin::new(&mut sink).poll_ready(context).is_pending());
+    assert_eq!(task.woken(), 1); // yields
     assert!(Pin::new(&mut sink).poll_close(context).is_pending());
     assert_eq!(consumer.try_pop(), Ok(1));
-    assert_eq!(task.woken(), 1);
+    assert_eq!(task.woken(), 2);
     assert!(!consumer.is_closed());
     assert_eq!(Pin::new(&mut sink).poll_close(context), Poll::Ready(Ok(())));
     assert_eq!(consumer.try_pop(), Ok(2));

@@ -1,7 +1,8 @@
 //! Tasks among the waiters.
 //!
 //! A task cannot sleep in a loop as a thread does: it looks, leaves its waker in the list, looks again, and returns. What a
-//! thread knows from where it is in that loop, a task keeps in a [`Place`] from poll to poll.
+//! thread knows from where it is in that loop, a task keeps in a [`Place`] from poll to poll. Where a thread would spin, a task
+//! yields, once: it may be waiting for another task of the same thread, and then needs no place at all.
 //!
 //! No waker is cloned, compared with more than its address, dropped or woken under the lock: all of that runs code of a
 //! runtime, which may panic or come back here.
@@ -21,6 +22,8 @@ pub(crate) struct Place {
     id: Option<u64>,
     /// The task was notified, and had no use for it yet.
     owes: bool,
+    /// The task has let others run once, before it took a place.
+    yielded: bool,
 }
 
 impl Place {
@@ -29,13 +32,14 @@ impl Place {
         Self {
             id: None,
             owes: false,
+            yielded: false,
         }
     }
 }
 
 impl EventCount {
     /// Looks whether `ready` returns a value, and returns it with whether a notification led to it. If there is none, sees
-    /// to it that the task is woken when there may be.
+    /// to it that the task is woken when there may be; for the first time, at once.
     ///
     /// A task that was notified for nothing goes back to its old place, before those that came later.
     pub(crate) fn poll_until<R>(
@@ -59,9 +63,14 @@ impl EventCount {
                     self.leave(place);
                 }
                 place.id = None;
+                place.yielded = false;
                 return Poll::Ready((value, notified));
             }
             if listed {
+                return Poll::Pending;
+            }
+            if !mem::replace(&mut place.yielded, true) {
+                waker.wake_by_ref();
                 return Poll::Pending;
             }
             let waiter = Waiter::Task(waker.clone());
