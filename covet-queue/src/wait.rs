@@ -189,7 +189,7 @@ impl EventCount {
             if enough() {
                 self.wake_one();
             } else if self.has_task() {
-                self.wake_task();
+                step!("event count: task is told of little", self.wake_task());
             }
         }
     }

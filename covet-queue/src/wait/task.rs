@@ -96,10 +96,15 @@ impl EventCount {
         match self.with_waker(id, |listed| listed.will_wake(waker)) {
             Some(true) => true,
             Some(false) => {
-                let mut waker = waker.clone();
                 // The old waker is dropped after the lock.
-                self.with_waker(id, |listed| mem::swap(listed, &mut waker))
-                    .is_some()
+                let mut waker = waker.clone();
+                let replace = |listed: &mut Waker| {
+                    step!(
+                        "event count: task's new waker",
+                        mem::swap(listed, &mut waker)
+                    );
+                };
+                self.with_waker(id, replace).is_some()
             }
             None => false,
         }

@@ -1,7 +1,7 @@
 //! Models: every interleaving (up to a bound on preemptions) of a few threads, under the C11 memory model.
 //!
-//! Run with `RUSTFLAGS="--cfg loom" cargo test --release -p covet-queue --test loom`. There is a file of models for each part
-//! of the crate.
+//! Run with `RUSTFLAGS="--cfg loom" cargo test --release -p covet-queue --features async --test loom`. There is a file of
+//! models for each part of the crate.
 //!
 //! A model that passes may still be blind: loom skips schedules that it thinks equal to others, and a model of the wrong
 //! shape ends after a single one. Three habits guard against that. Every role is a thread of its own and the main thread
@@ -11,6 +11,7 @@
 
 mod bytes;
 mod drops;
+mod future;
 mod harness;
 mod mpmc;
 mod mpsc;
