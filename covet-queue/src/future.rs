@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | until there is an element | `pop`, `pop_batch` | `recv`, `recv_batch`, `stream`, `into_stream` |
 //! | until there is room | `push`, `push_batch` | `send`, `send_batch`, `sink`, `into_sink` |
+//! | until there are [`bytes`](crate::bytes), or room for them | `read`, `write` | `recv`, `send` |
 //! | until a condition holds | [`EventCount::wait_until`] | [`EventCount::wait`] |
 //!
 //! `send` and `recv` are what the channels of tokio, async-channel, kanal and crossfire call their awaited calls; no method

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use covet_queue::future::{RecvFuture, SendFuture};
-use covet_queue::{EventCount, PopError, PushError, mpmc, mpsc, spsc};
+use covet_queue::{EventCount, PopError, PushError, bytes, mpmc, mpsc, spsc};
 use futures_util::stream::FusedStream;
 use futures_util::{Sink, SinkExt, StreamExt};
 use proptest::prelude::*;
@@ -597,6 +597,70 @@ fn a_sink_holds_one_value_back_while_the_ring_is_full() {
     consumer.close();
     assert_eq!(block_on(sink.flush()), Err(PushError(2)));
     assert_eq!(block_on(sink.send(3)), Err(PushError(3)));
+}
+
+#[test]
+fn records_are_sent_and_received_by_tasks() {
+    const COUNT: i32 = 1_000;
+
+    fn is_send<F: Send>(future: F) -> F {
+        future
+    }
+
+    let (producer, mut consumer) = bytes::mpsc(64);
+    let senders = [1, 2].map(|kind| {
+        let mut producer = producer.clone();
+        thread::spawn(move || {
+            for length in 0..COUNT {
+                let bytes = [kind as u8; 24];
+                let bytes = &bytes[..length as usize % 24];
+                if length % 2 == 0 {
+                    block_on(is_send(producer.send(kind, bytes))).unwrap();
+                } else {
+                    producer.write(kind, bytes).unwrap();
+                }
+            }
+        })
+    });
+    drop(producer);
+    let mut next = [0; 2];
+    let mut receive = |kind: i32, bytes: &[u8]| {
+        let next = &mut next[kind as usize - 1];
+        assert_eq!(bytes.len(), *next % 24);
+        assert!(bytes.iter().all(|&byte| byte == kind as u8));
+        *next += 1;
+    };
+    while block_on(is_send(consumer.recv(4, &mut receive))).is_ok() {}
+    assert_eq!(next, [COUNT as usize; 2]);
+    for sender in senders {
+        sender.join().unwrap();
+    }
+}
+
+#[test]
+fn a_record_is_not_claimed_by_a_send_that_is_given_up() {
+    let (mut producer, mut consumer) = bytes::spsc(64);
+    let bytes = [7; 24];
+    producer.write(1, &bytes).unwrap();
+    producer.write(2, &bytes).unwrap();
+    let task = Task::new();
+    assert!(
+        task.poll(&mut Box::pin(producer.send(3, &bytes)))
+            .is_pending()
+    );
+    assert_eq!(consumer.try_read(9, |_, _| {}), Ok(2));
+    assert!(
+        task.poll(&mut Box::pin(consumer.recv(1, |_, _| {})))
+            .is_pending()
+    );
+    assert!(
+        task.poll(&mut Box::pin(producer.send(4, &bytes)))
+            .is_ready()
+    );
+    let mut kinds = Vec::new();
+    block_on(consumer.recv(9, |kind, _| kinds.push(kind))).unwrap();
+    assert_eq!(kinds, [4]);
+    assert!(block_on(producer.send(0, &bytes)).is_err());
 }
 
 /// What may happen to a ring that tasks wait for.

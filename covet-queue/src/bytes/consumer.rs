@@ -97,6 +97,30 @@ impl Consumer {
         result.unwrap_or(Err(PopTimeoutError::Timeout))
     }
 
+    /// As [`try_read`](Self::try_read), but waits as a task until there is a record: what [`read`](Self::read) is to a
+    /// thread. `each` is called only in the poll that ends the future, which can be dropped at any time; see
+    /// [`future`](crate::future).
+    ///
+    /// # Errors
+    ///
+    /// [`PopError`] if the ring is closed and drained.
+    #[cfg(feature = "async")]
+    pub async fn recv(
+        &mut self,
+        limit: usize,
+        mut each: impl FnMut(i32, &[u8]),
+    ) -> Result<usize, PopError> {
+        let ring = Arc::clone(&self.ring);
+        let records = ring
+            .not_empty
+            .wait(|| match self.try_read(limit, &mut each) {
+                Ok(count) => Some(Ok(count)),
+                Err(TryPopError::Closed) => Some(Err(PopError)),
+                Err(TryPopError::Empty) => None,
+            });
+        records.await
+    }
+
     /// Turns the oldest record into padding if it is claimed and not finished, and returns whether it was.
     ///
     /// This is for a claim whose producer is gone without having been dropped: leaked, or in a thread that hangs. A claim that

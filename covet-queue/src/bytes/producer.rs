@@ -186,6 +186,25 @@ impl<M: Mode> Producer<M> {
         Ok(())
     }
 
+    /// Copies `bytes` into a record, waiting as a task until there is room: what [`write`](Self::write) is to a thread. Room
+    /// is claimed only in the poll that ends the future, which can be dropped at any time; see [`future`](crate::future).
+    ///
+    /// # Errors
+    ///
+    /// As [`claim`](Self::claim).
+    #[cfg(feature = "async")]
+    pub async fn send(&mut self, kind: i32, bytes: &[u8]) -> Result<(), ClaimError> {
+        let length = self.check(bytes.len(), kind)?;
+        let ring = Arc::clone(&self.ring);
+        let room = ring.not_full.wait(|| match self.reserve(length) {
+            Err(ClaimError::Full) => None,
+            other => Some(other),
+        });
+        room.await?;
+        self.claimed(length, kind).fill(bytes);
+        Ok(())
+    }
+
     /// Closes the ring: later claims fail, and reads go on until it is drained. Closing again does nothing.
     pub fn close(&mut self) {
         self.finish_open();
