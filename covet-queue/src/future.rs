@@ -68,15 +68,15 @@
 //!
 //! # Wakers
 //!
-//! A poll by another task, or with another waker, is fine: the last waker is the one that is woken. Wakers run
-//! without any lock held, so they may use the ring. If one panics when it is woken, the panic ends there: the push or pop that woke it
-//! succeeds, and other waiters are woken as if nothing had happened.
+//! A poll by another task, or with another waker, is fine: the last waker is the one that is woken. Wakers are cloned, woken
+//! and dropped without any lock held, so they may use the ring. If one panics when it is woken, the panic ends there: the
+//! push or pop that woke it succeeds, and other waiters are woken as if nothing had happened.
 //!
 //! # Leaks
 //!
-//! A future that is leaked while it waits ([`mem::forget`](std::mem::forget)) keeps its place in the list until it is notified; that
-//! notification then goes to its waker and to nobody else. This can leave another waiter asleep that the notification would have
-//! been for, until the next push, pop or closing. Nothing worse: what it borrowed is not touched.
+//! A future that is leaked while it waits ([`mem::forget`](std::mem::forget)) keeps its place in the list until it is
+//! notified; that notification then goes to its waker and to nobody else. This can leave another waiter asleep that the
+//! notification would have been for, until the next push, pop or closing. Nothing worse: what it borrowed is not touched.
 
 mod ends;
 mod sink;

@@ -72,6 +72,12 @@
 //! parking by itself: it puts threads to sleep on any condition, without a lost wake-up. A notifier
 //! pays a load, the sleeper pays for the fence of both. How that works is told in [`wait`].
 //!
+//! # Tasks
+//!
+//! With the feature `async`, tasks wait beside threads on the same rings: `recv().await` is to a task what `pop()` is to a
+//! thread, and `send(value).await` what `push(value)` is. The module `future` tells what dropped futures leave behind, and
+//! in which order waiters are served.
+//!
 //! # Without `std`
 //!
 //! The crate needs `alloc` only, if the default feature `std` is off. Then there are no timeouts and nobody parks, and each
@@ -130,7 +136,7 @@ pub use wait::EventCount;
 #[doc(hidden)]
 pub use sync::weaken;
 
-/// The examples of the README, run as tests.
-#[cfg(doctest)]
+/// The examples of the README, run as tests. One of them is about tasks.
+#[cfg(all(doctest, feature = "async"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
