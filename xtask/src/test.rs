@@ -137,6 +137,20 @@ fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()>
                 Runner::Check,
                 cargo("clippy --workspace --all-targets --locked -- -D warnings"),
             )?;
+            // In the workspace the benches turn `async` on, and all others `std`.
+            for features in [
+                "--all-targets",
+                "--all-targets --features async",
+                "--no-default-features",
+            ] {
+                session.step(
+                    &format!("lints of covet-queue {features}"),
+                    Runner::Check,
+                    cargo(&format!(
+                        "clippy --package covet-queue {features} --locked -- -D warnings"
+                    )),
+                )?;
+            }
         }
     }
     session.step(
@@ -146,6 +160,11 @@ fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()>
             "test --workspace --exclude covet-interp --exclude covet-py --exclude covet-benches --locked \
              --no-fail-fast",
         ),
+    )?;
+    session.step(
+        "tests of covet-queue with the feature async",
+        Runner::Libtest,
+        cargo("test --package covet-queue --features async --locked --no-fail-fast"),
     )?;
     if quick {
         for name in ["documentation", "benches compile", "models (loom)"] {
@@ -163,7 +182,8 @@ fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()>
     )?;
     let mut loom = workspace::cargo(&workspace::target().join("loom"));
     loom.args(
-        "test --release --package covet-queue --test loom --locked --no-fail-fast".split(' '),
+        "test --release --package covet-queue --features async --test loom --locked --no-fail-fast"
+            .split(' '),
     )
     .env("RUSTFLAGS", "--cfg loom");
     session.step("models (loom)", Runner::Libtest, loom)?;
