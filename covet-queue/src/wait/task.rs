@@ -80,13 +80,19 @@ impl EventCount {
         }
     }
 
-    /// Takes a task out of the list. A notification that it had no use for goes to the next.
+    /// Takes a task out of the list, if it ever took a place. A notification that it had no use for goes to the next.
+    #[inline]
     pub(crate) fn leave(&self, place: &mut Place) {
-        let Some(id) = place.id.take() else {
-            return;
-        };
+        if let Some(id) = place.id.take() {
+            self.remove(id, mem::take(&mut place.owes));
+        }
+    }
+
+    #[cold]
+    fn remove(&self, id: u64, owes: bool) {
+        // Dropped after the lock, and after the next was notified.
         let waiter = self.with_list(|list| list.remove(id));
-        if mem::take(&mut place.owes) || waiter.is_none() {
+        if owes || waiter.is_none() {
             step!("event count: leaving task passes on", self.notify_one());
         }
     }
