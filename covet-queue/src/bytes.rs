@@ -50,9 +50,9 @@
 
 mod consumer;
 mod error;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod memory;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 #[path = "bytes/model.rs"]
 mod memory;
 mod producer;

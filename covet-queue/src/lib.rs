@@ -131,10 +131,15 @@ pub use traits::{Consumer, Producer};
 #[cfg(feature = "std")]
 pub use wait::EventCount;
 
-/// Lets model tests weaken one ordering; exists only in a build for loom.
-#[cfg(loom)]
+/// Lets tests take one ordering away; exists only in builds for a checker.
+#[cfg(any(loom, shuttle, tsan))]
 #[doc(hidden)]
 pub use sync::weaken;
+
+/// Lets models choose how strong the fence pair is; exists only in builds for loom.
+#[cfg(loom)]
+#[doc(hidden)]
+pub use sync::fence;
 
 /// The examples of the README, run as tests. One of them is about tasks.
 #[cfg(all(doctest, feature = "async"))]

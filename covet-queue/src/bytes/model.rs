@@ -1,14 +1,13 @@
-//! The bytes of a ring for loom, which cannot see into raw memory: each unit of 8 bytes has an atomic length beside it
-//! and a cell that stands for the rest, so that loom finds every access that is not ordered.
+//! The bytes of a ring for loom and shuttle, which cannot see into raw memory: each unit of 8 bytes has an atomic length
+//! beside it and a cell that stands for the rest, so that loom finds every access that is not ordered.
 
 use std::boxed::Box;
 use std::cell;
 use std::slice;
-
-use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::{ALIGNMENT, BYTES_OFFSET};
+use crate::sync::{AtomicI32, UnsafeCell};
 
 pub(super) struct Memory {
     units: Box<[Unit]>,

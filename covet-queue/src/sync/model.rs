@@ -1,7 +1,7 @@
-//! Loom's atomics, locks and parking, and the switch that weakens one ordering.
+//! Loom's atomics, locks and parking.
 
 pub(crate) use loom::cell::UnsafeCell;
-pub(crate) use loom::sync::atomic::AtomicUsize;
+pub(crate) use loom::sync::atomic::{AtomicI32, AtomicUsize};
 pub(crate) use loom::sync::{Arc, Mutex};
 
 pub(crate) use loom::thread::yield_now;
@@ -10,23 +10,6 @@ pub(crate) use std::time::Instant as Deadline;
 use loom::sync::Condvar;
 use std::time::{Duration, Instant};
 
-macro_rules! acquire {
-    ($name:literal) => {
-        $crate::weaken::ordering($name, ::std::sync::atomic::Ordering::Acquire)
-    };
-}
-macro_rules! release {
-    ($name:literal) => {
-        $crate::weaken::ordering($name, ::std::sync::atomic::Ordering::Release)
-    };
-}
-macro_rules! step {
-    ($name:literal, $step:expr) => {
-        if $crate::weaken::keeps($name) {
-            $step
-        }
-    };
-}
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis const fn $name:ident() -> $ret:ty $body:block) => {
         $(#[$meta])*
@@ -34,7 +17,7 @@ macro_rules! const_fn {
     };
 }
 
-pub(crate) use {acquire, const_fn, release, step};
+pub(crate) use const_fn;
 
 /// Loom's cells are more than their content, so models write slot by slot.
 pub(crate) fn first_of<T>(_: *const UnsafeCell<T>) -> *mut T {
@@ -48,10 +31,22 @@ pub(crate) fn first_of<T>(_: *const UnsafeCell<T>) -> *mut T {
 /// release of its own. Models of such stores ask for the bare pair, in which each half leaves what its thread has done where
 /// the other half finds it, and then takes what the other side has left. Whichever comes first, the other sees it, and two
 /// light halves see nothing of each other. (It costs many times as many schedules.)
-pub(crate) mod fence {
+#[doc(hidden)]
+pub mod fence {
+    use std::cell::Cell;
+    use std::thread_local;
+
     use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 
-    use super::weaken::has_bare_fences;
+    thread_local! {
+        // Of the system's thread, not of the modelled one: loom runs a whole model on one thread.
+        static BARE: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Chooses the bare pair, or the full fences.
+    pub fn set_bare(bare: bool) {
+        BARE.set(bare);
+    }
 
     loom::lazy_static! {
         static ref LIGHT: AtomicUsize = AtomicUsize::new(0);
@@ -60,13 +55,13 @@ pub(crate) mod fence {
 
     /// Makes the two words while there is only one thread, lest their making order anything.
     pub(crate) fn prepare() {
-        if has_bare_fences() {
+        if BARE.get() {
             let _: (&AtomicUsize, &AtomicUsize) = (&LIGHT, &HEAVY);
         }
     }
 
     pub(crate) fn light() {
-        if has_bare_fences() {
+        if BARE.get() {
             pass(&LIGHT, &HEAVY);
         } else {
             fence(Ordering::SeqCst);
@@ -74,7 +69,7 @@ pub(crate) mod fence {
     }
 
     pub(crate) fn heavy() {
-        if has_bare_fences() {
+        if BARE.get() {
             pass(&HEAVY, &LIGHT);
         } else {
             fence(Ordering::SeqCst);
@@ -131,44 +126,4 @@ pub(crate) fn has_passed(_: Deadline) -> bool {
 
 pub(crate) fn spinning_helps() -> bool {
     false
-}
-
-/// The switches of model tests: one weakens a named ordering or leaves out a named step, the other bares the fence pair.
-#[doc(hidden)]
-pub mod weaken {
-    use std::cell::Cell;
-    use std::sync::atomic::Ordering;
-    use std::thread_local;
-
-    thread_local! {
-        // Of the system's thread, not of the modelled one: loom runs a whole model on one thread.
-        static WEAKENED: Cell<Option<&'static str>> = const { Cell::new(None) };
-        static BARE_FENCES: Cell<bool> = const { Cell::new(false) };
-    }
-
-    /// Weakens `name` in models that this thread runs from now on; `None` ends it.
-    pub fn set(name: Option<&'static str>) {
-        WEAKENED.set(name);
-    }
-
-    /// Chooses the form of the fence pair, see `fence`.
-    pub fn bare_fences(on: bool) {
-        BARE_FENCES.set(on);
-    }
-
-    pub(crate) fn has_bare_fences() -> bool {
-        BARE_FENCES.get()
-    }
-
-    pub(crate) fn keeps(name: &str) -> bool {
-        WEAKENED.get() != Some(name)
-    }
-
-    pub(crate) fn ordering(name: &str, strong: Ordering) -> Ordering {
-        if keeps(name) {
-            strong
-        } else {
-            Ordering::Relaxed
-        }
-    }
 }

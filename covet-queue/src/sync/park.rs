@@ -7,16 +7,6 @@ pub(crate) use std::time::Instant as Deadline;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// A function that is `const` wherever loom's types are not in it.
-macro_rules! const_fn {
-    ($(#[$meta:meta])* $vis:vis const fn $name:ident() -> $ret:ty $body:block) => {
-        $(#[$meta])*
-        $vis const fn $name() -> $ret $body
-    };
-}
-
-pub(crate) use const_fn;
-
 /// One thread's ability to sleep, and a handle for others to end that sleep.
 #[derive(Clone)]
 pub(crate) struct Parker(Thread);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize as Counter, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use covet_queue::bytes::{self, ClaimError, Consumer, Many, Mode, Producer};
-use covet_queue::{TryPopError, weaken};
+use covet_queue::{TryPopError, fence};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
@@ -24,7 +24,7 @@ models! {
     closed_claim, 4 preemptions, at least 3_000: a_refused_claim_shows_what_was_before;
     closed_read, 4 preemptions, at least 2_400: the_end_shows_what_was_before;
     closed_read_bare, 2 preemptions, at least 1_000: || {
-        weaken::bare_fences(true);
+        fence::set_bare(true);
         the_end_shows_what_was_before();
     };
     blocking_one, 2 preemptions, at least 11_000: || blocks_and_goes_on(bytes::spsc(16));

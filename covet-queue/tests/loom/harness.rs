@@ -1,16 +1,12 @@
 //! What makes a function a model, and what models share.
 
-use std::env;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use covet_queue::weaken;
+use covet_queue::{fence, weaken};
 use loom::cell::UnsafeCell;
 use loom::thread::{self, JoinHandle};
-
-/// Names what is weakened in this run of the program, if anything is.
-pub(crate) const WEAKEN: &str = "COVET_QUEUE_WEAKEN";
 
 pub(crate) struct Model {
     pub(crate) name: &'static str,
@@ -23,11 +19,8 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn check(self) {
-        let weakened = env::var(WEAKEN).ok();
-        let is_weakened = weakened.is_some();
-        weaken::set(weakened.map(|name| &*name.leak()));
         let schedules = self.explore();
-        if is_weakened {
+        if weaken::weakened().is_some() {
             return;
         }
         println!(
@@ -51,7 +44,7 @@ impl Model {
         builder.max_branches = 10_000;
         builder.check(move || {
             counter.fetch_add(1, Relaxed);
-            weaken::bare_fences(false);
+            fence::set_bare(false);
             run();
         });
         schedules.load(Relaxed)

@@ -15,6 +15,8 @@ mod future;
 mod harness;
 mod mpmc;
 mod mpsc;
+#[path = "../planted/mod.rs"]
+mod planted;
 mod spsc;
 mod wait;
 mod weakenings;

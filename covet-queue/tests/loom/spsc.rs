@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize as Counter, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use covet_queue::{TryClaimError, TryPopError, TryPushError, spsc, weaken};
+use covet_queue::{TryClaimError, TryPopError, TryPushError, fence, spsc};
 use loom::thread;
 
 use crate::harness::{Plain, join_all, models, until};
@@ -20,7 +20,7 @@ models! {
     producer_closes, 5 preemptions, at least 1_000: drains_after_producer_closed;
     consumer_closes, 5 preemptions, at least 6_000: || agrees_on_the_end(3);
     consumer_closes_bare, 3 preemptions, at least 1_000: || {
-        weaken::bare_fences(true);
+        fence::set_bare(true);
         agrees_on_the_end(1);
     };
     consumer_drops, 5 preemptions, at least 200: push_is_told_after_consumer_dropped;

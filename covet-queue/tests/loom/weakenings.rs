@@ -1,12 +1,10 @@
 //! What is taken away from the crate, one at a time, and which model notices.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::harness::WEAKEN;
+use crate::planted;
 
 /// Each ordering, fence and step that has a name in the source, and a model that must fail without it.
 const WEAKENINGS: &[(&str, &str)] = &[
@@ -73,7 +71,6 @@ const WEAKENINGS: &[(&str, &str)] = &[
     ("bytes: read sees close", "bytes::closed_read"),
 ];
 
-/// Runs each model in a process of its own: a model that fails may take the process with it.
 #[test]
 fn every_weakening_is_rejected() {
     let mut unnoticed = Vec::new();
@@ -93,11 +90,7 @@ fn every_weakening_is_rejected() {
 
 /// Runs `model` with `name` taken away. Returns what made it fail, or why that is no rejection.
 fn rejected(name: &str, model: &str) -> Result<String, &'static str> {
-    let run = Command::new(env::current_exe().unwrap())
-        .args(["--exact", model, "--nocapture"])
-        .env(WEAKEN, name)
-        .output()
-        .unwrap();
+    let run = planted::run(model, name);
     if run.status.success() {
         let ran = String::from_utf8_lossy(&run.stdout).contains("1 passed");
         return Err(if ran { "passes" } else { "does not exist" });
