@@ -167,7 +167,10 @@ fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()>
         cargo("test --package covet-queue --features async --locked --no-fail-fast"),
     )?;
     if quick {
-        for name in ["documentation", "benches compile", "models (loom)"] {
+        let slow = ["documentation", "benches compile"]
+            .iter()
+            .chain(&QUEUE_STEPS);
+        for name in slow {
             session.skip(format!("{name}: left out by --quick"));
         }
         return Ok(());
@@ -180,14 +183,104 @@ fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()>
         Runner::Check,
         cargo("check --package covet-benches --all-targets --locked"),
     )?;
-    let mut loom = workspace::cargo(&workspace::target().join("loom"));
-    loom.args(
-        "test --release --package covet-queue --features async --test loom --locked --no-fail-fast"
-            .split(' '),
-    )
-    .env("RUSTFLAGS", "--cfg loom");
-    session.step("models (loom)", Runner::Libtest, loom)?;
+    check_queue(session)
+}
+
+const QUEUE_STEPS: [&str; 5] = [
+    "models (loom)",
+    "random schedules (shuttle)",
+    "round trips in the real-time class",
+    "races (ThreadSanitizer)",
+    "undefined behaviour (miri)",
+];
+
+/// What is asked of the rings beyond their tests: by checkers that need a build of their own, and in the real-time class.
+fn check_queue(session: &mut Session) -> Result<()> {
+    let [models, random, real_time, races, undefined] = QUEUE_STEPS;
+    let cargo = |folder: &str, words: &str| {
+        let mut cargo = workspace::cargo(&workspace::target().join(folder));
+        cargo.args(words.split(' '));
+        cargo
+    };
+    for (name, checker) in [(models, "loom"), (random, "shuttle")] {
+        let words = format!(
+            "test --release --package covet-queue --features async --test {checker} --locked --no-fail-fast"
+        );
+        let mut cargo = cargo(checker, &words);
+        cargo.env("RUSTFLAGS", format!("--cfg {checker}"));
+        session.step(name, Runner::Libtest, cargo)?;
+    }
+
+    if succeeds(Command::new("chrt").args(["-f", "1", "true"])) {
+        let words =
+            "test --package covet-queue --test round_trips --locked -- --ignored --test-threads=1";
+        session.step(real_time, Runner::Libtest, cargo("checks", words))?;
+    } else {
+        session.skip(format!("{real_time}: `chrt -f 1 true` fails"));
+    }
+
+    match sanitizer() {
+        Ok(()) => {
+            let words = format!(
+                "test --release --package covet-queue --test races --locked --target {SANITIZED} -- --test-threads=1"
+            );
+            let mut cargo = nightly("tsan", &words);
+            cargo
+                .env(
+                    "RUSTFLAGS",
+                    "--cfg tsan -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
+                )
+                .env("TSAN_OPTIONS", "suppressions=tests/races.supp");
+            session.step(races, Runner::Libtest, cargo)?;
+        }
+        Err(missing) => session.skip(format!("{races}: {missing}")),
+    }
+
+    if succeeds(&mut nightly("miri", "miri --version")) {
+        let words =
+            "miri test --package covet-queue --locked --test drops --test batch --test stress";
+        session.step(undefined, Runner::Libtest, nightly("miri", words))?;
+    } else {
+        session.skip(format!("{undefined}: the nightly toolchain has no miri"));
+    }
     Ok(())
+}
+
+/// The target that ThreadSanitizer runs on.
+const SANITIZED: &str = "x86_64-unknown-linux-gnu";
+
+/// Returns the cargo of the nightly toolchain, which only rustup knows.
+fn nightly(folder: &str, words: &str) -> Command {
+    let mut rustup = Command::new("rustup");
+    rustup
+        .args(["run", "nightly", "cargo"])
+        .args(words.split(' '))
+        .current_dir(workspace::root())
+        .env("CARGO_TARGET_DIR", workspace::target().join(folder));
+    rustup
+}
+
+/// Tells what is missing for ThreadSanitizer, if anything is.
+fn sanitizer() -> std::result::Result<(), String> {
+    let sysroot = Command::new("rustup")
+        .args(["run", "nightly", "rustc", "--print", "sysroot"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .ok_or("rustup has no nightly toolchain")?;
+    let runtime = Path::new(String::from_utf8_lossy(&sysroot.stdout).trim())
+        .join("lib/rustlib")
+        .join(SANITIZED)
+        .join("lib/librustc-nightly_rt.tsan.a");
+    if runtime.exists() {
+        Ok(())
+    } else {
+        Err(format!("{} does not exist", runtime.display()))
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 /// The tests of everything that names Python, on one of them.
