@@ -57,7 +57,7 @@ mod memory;
 mod memory;
 mod producer;
 
-use std::sync::atomic::Ordering;
+use core::sync::atomic::Ordering;
 
 use crossbeam_utils::{Backoff, CachePadded};
 

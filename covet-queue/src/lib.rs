@@ -100,7 +100,6 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-#[cfg(feature = "std")]
 pub mod bytes;
 mod claim;
 mod error;

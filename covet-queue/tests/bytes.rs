@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use covet_queue::bytes::{self, ClaimError, Consumer, Many, Mode, One, Producer};
-use covet_queue::{PopError, PopTimeoutError, TryPopError};
+use covet_queue::{PopError, PopTimeoutError, TryPopError, Wait};
 use proptest::prelude::*;
 
 const fn scaled(count: usize) -> usize {
@@ -44,6 +44,7 @@ both! {
     unblock_steps_over_the_claim_of_a_dead_producer
     a_panic_in_the_closure_consumes_its_record_and_no_other
     limit_is_kept
+    every_way_to_wait_goes_on_and_ends
     closing_drains_what_was_committed_and_what_still_is
     a_dropped_consumer_closes
     claims_time_out_and_go_on_when_there_is_room
@@ -311,6 +312,29 @@ fn a_panic_in_the_closure_consumes_its_record_and_no_other<M: Mode>(new: New<M>,
         assert_eq!(seen, [1, 2, 3]);
         assert_eq!(kinds(&mut consumer), [4, 5]);
         assert!(consumer.is_empty());
+    }
+}
+
+fn every_way_to_wait_goes_on_and_ends<M: Mode>(new: New<M>, _: From<M>) {
+    for (writes, reads) in [
+        (Wait::Spin, Wait::Yield),
+        (Wait::Yield, Wait::Park),
+        (Wait::Park, Wait::Spin),
+    ] {
+        let (producer, consumer) = new(64);
+        let mut producer = producer.with_wait(writes);
+        let mut consumer = consumer.with_wait(reads);
+        let error = consumer.read_timeout(SHORT, 1, |_, _| ()).unwrap_err();
+        assert_eq!(error, PopTimeoutError::Timeout);
+        let writing = thread::spawn(move || {
+            for kind in 1..=200 {
+                producer.write(kind, &[0; 20]).unwrap();
+            }
+        });
+        let mut sum = 0;
+        while consumer.read(3, |kind, _| sum += kind).is_ok() {}
+        assert_eq!(sum, (1..=200).sum());
+        writing.join().unwrap();
     }
 }
 

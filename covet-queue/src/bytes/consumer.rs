@@ -1,23 +1,32 @@
 //! The reading side.
 
-use std::fmt;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use core::fmt;
+use core::sync::atomic::Ordering;
+#[cfg(feature = "std")]
+use core::time::Duration;
 
 use super::{BYTES_OFFSET, CLOSED, PADDING, Ring, aligned};
-use crate::error::{PopError, PopTimeoutError, TryPopError};
-use crate::sync::{Arc, acquire, release};
+#[cfg(feature = "std")]
+use crate::error::PopTimeoutError;
+use crate::error::{PopError, TryPopError};
+use crate::strategy::Wait;
+use crate::sync::{Arc, Deadline, acquire, release};
 
 /// The reading end of a ring of records. Dropping it closes the ring.
 pub struct Consumer {
     ring: Arc<Ring>,
     /// Equal to `Ring::head` outside `try_read`.
     head: usize,
+    wait: Wait,
 }
 
 impl Consumer {
     pub(super) fn new(ring: Arc<Ring>, start: usize) -> Self {
-        Self { ring, head: start }
+        Self {
+            ring,
+            head: start,
+            wait: Wait::default(),
+        }
     }
 
     /// Calls `each` with the kind and the bytes of the oldest records that are there now, at most `limit`, and returns how
@@ -62,39 +71,43 @@ impl Consumer {
     ///
     /// [`PopError`] if the ring is closed and drained.
     pub fn read(&mut self, limit: usize, each: impl FnMut(i32, &[u8])) -> Result<usize, PopError> {
-        self.read_until(None, limit, each).map_err(|_| PopError)
+        // Without a deadline it does not end before there is an answer.
+        self.read_until(None, limit, each).unwrap_or(Err(PopError))
     }
 
-    /// As [`try_read`](Self::try_read), but waits until there is a record, no longer than `timeout`.
+    /// As [`read`](Self::read), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
     /// [`PopTimeoutError::Timeout`] if nothing came in time, [`PopTimeoutError::Closed`] if the ring is closed and drained.
+    #[cfg(feature = "std")]
     pub fn read_timeout(
         &mut self,
         timeout: Duration,
         limit: usize,
         each: impl FnMut(i32, &[u8]),
     ) -> Result<usize, PopTimeoutError> {
-        // A time too long for the clock is no limit.
-        self.read_until(Instant::now().checked_add(timeout), limit, each)
+        match self.read_until(Deadline::now().checked_add(timeout), limit, each) {
+            Some(result) => result.map_err(|PopError| PopTimeoutError::Closed),
+            None => Err(PopTimeoutError::Timeout),
+        }
     }
 
+    /// Waits until something was read or the ring is closed and drained; returns `None` if `deadline` passes first.
     fn read_until(
         &mut self,
-        deadline: Option<Instant>,
+        deadline: Option<Deadline>,
         limit: usize,
         mut each: impl FnMut(i32, &[u8]),
-    ) -> Result<usize, PopTimeoutError> {
-        let ring = Arc::clone(&self.ring);
-        let result =
-            ring.not_empty
-                .wait_until(deadline, || match self.try_read(limit, &mut each) {
-                    Ok(count) => Some(Ok(count)),
-                    Err(TryPopError::Closed) => Some(Err(PopTimeoutError::Closed)),
-                    Err(TryPopError::Empty) => None,
-                });
-        result.unwrap_or(Err(PopTimeoutError::Timeout))
+    ) -> Option<Result<usize, PopError>> {
+        let (ring, wait) = (Arc::clone(&self.ring), self.wait);
+        wait.until(&ring.not_empty, deadline, || {
+            match self.try_read(limit, &mut each) {
+                Ok(count) => Some(Ok(count)),
+                Err(TryPopError::Closed) => Some(Err(PopError)),
+                Err(TryPopError::Empty) => None,
+            }
+        })
     }
 
     /// As [`try_read`](Self::try_read), but waits as a task until there is a record: what [`read`](Self::read) is to a
@@ -145,6 +158,18 @@ impl Consumer {
     /// nothing.
     pub fn close(&mut self) {
         self.ring.close();
+    }
+
+    /// Chooses how this handle waits from now on.
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// Returns this handle with another way to wait.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
     }
 
     /// Returns whether the ring was closed, from either side. There may still be records to read.

@@ -1,7 +1,7 @@
 //! Why there is no room for a record.
 
-use std::error::Error;
-use std::fmt;
+use core::error::Error;
+use core::fmt;
 
 /// Why room for a record could not be claimed, or a record not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 //! touched, and when, is decided by the ring above, and every unsafe method names that duty. A position is any multiple
 //! of 8; only its low bits count. `model.rs` is the same for loom.
 
-use std::boxed::Box;
-use std::cell::UnsafeCell;
-use std::ptr;
-use std::slice;
-use std::sync::atomic::AtomicI32;
+use alloc::boxed::Box;
+use core::cell::UnsafeCell;
+use core::ptr;
+use core::slice;
+use core::sync::atomic::AtomicI32;
 
 use super::{ALIGNMENT, BYTES_OFFSET, KIND_OFFSET, LENGTH_OFFSET};
 

@@ -1,13 +1,15 @@
 //! The writing side: claims, and what becomes of them.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::Ordering;
+#[cfg(feature = "std")]
+use core::time::Duration;
 
 use super::{BYTES_OFFSET, ClaimError, Ring};
-use crate::sync::{Arc, AtomicUsize};
+use crate::strategy::Wait;
+use crate::sync::{Arc, AtomicUsize, Deadline};
 
 /// How many producers a ring has: [`One`] or [`Many`].
 pub trait Mode: sealed::Mode + 'static {}
@@ -65,6 +67,7 @@ pub struct Producer<M: Mode> {
     head_seen: usize,
     /// The record that was claimed and not finished yet. Still here after the claim was forgotten.
     open: Option<Open>,
+    wait: Wait,
     alive: Arc<CloseOnDrop>,
     mode: PhantomData<fn(M)>,
 }
@@ -92,6 +95,7 @@ impl<M: Mode> Producer<M> {
             ring,
             head_seen: start,
             open: None,
+            wait: Wait::default(),
             mode: PhantomData,
         }
     }
@@ -112,7 +116,7 @@ impl<M: Mode> Producer<M> {
         Ok(self.claimed(length, kind))
     }
 
-    /// Claims room for a record of `len` bytes, waiting until there is enough.
+    /// Claims room for a record of `len` bytes, waiting until there is enough, as [`set_wait`](Self::set_wait) says.
     ///
     /// # Errors
     ///
@@ -132,6 +136,7 @@ impl<M: Mode> Producer<M> {
     /// # Errors
     ///
     /// As [`try_claim`](Self::try_claim), but [`Timeout`](ClaimError::Timeout) instead of `Full`.
+    #[cfg(feature = "std")]
     pub fn claim_timeout(
         &mut self,
         len: usize,
@@ -142,7 +147,7 @@ impl<M: Mode> Producer<M> {
         match self.reserve(length) {
             // A time too long for the clock is no limit.
             Err(ClaimError::Full) => {
-                self.reserve_slow(length, Instant::now().checked_add(timeout))?;
+                self.reserve_slow(length, Deadline::now().checked_add(timeout))?;
             }
             other => other?,
         }
@@ -176,6 +181,7 @@ impl<M: Mode> Producer<M> {
     /// # Errors
     ///
     /// As [`claim_timeout`](Self::claim_timeout).
+    #[cfg(feature = "std")]
     pub fn write_timeout(
         &mut self,
         kind: i32,
@@ -209,6 +215,18 @@ impl<M: Mode> Producer<M> {
     pub fn close(&mut self) {
         self.finish_open();
         self.ring.close();
+    }
+
+    /// Chooses how this handle waits from now on.
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// Returns this handle with another way to wait.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
     }
 
     /// Returns whether the ring was closed, from either side.
@@ -259,16 +277,18 @@ impl<M: Mode> Producer<M> {
     }
 
     #[cold]
-    fn reserve_slow(&mut self, length: i32, deadline: Option<Instant>) -> Result<(), ClaimError> {
+    fn reserve_slow(&mut self, length: i32, deadline: Option<Deadline>) -> Result<(), ClaimError> {
         let Self {
-            ring, head_seen, ..
+            ring,
+            head_seen,
+            wait,
+            ..
         } = self;
-        let waited =
-            ring.not_full
-                .wait_until(deadline, || match ring.claim::<M>(head_seen, length) {
-                    Err(ClaimError::Full) => None,
-                    other => Some(other),
-                });
+        let claim = || match ring.claim::<M>(head_seen, length) {
+            Err(ClaimError::Full) => None,
+            other => Some(other),
+        };
+        let waited = wait.until(&ring.not_full, deadline, claim);
         let position = waited.unwrap_or(Err(ClaimError::Timeout))?;
         self.open = Some(Open { position, length });
         Ok(())
@@ -307,6 +327,7 @@ impl Clone for Producer<Many> {
             ring: Arc::clone(&self.ring),
             head_seen: self.head_seen,
             open: None,
+            wait: self.wait,
             alive: Arc::clone(&self.alive),
             mode: PhantomData,
         }
