@@ -211,7 +211,10 @@ impl<T> Ring<T> {
                 if self.room != self.lap {
                     match self.room_at(tail, most) {
                         Room::Free(count) => room = count.min(most),
-                        Room::Full => return Err(self.refuse()),
+                        Room::Full => {
+                            tail = self.look_again(tail)?;
+                            continue;
+                        }
                         Room::Passed => {
                             tail = self.reload_tail()?;
                             continue;
@@ -243,8 +246,9 @@ impl<T> Ring<T> {
                     }
                 }
             } else if turn < 0 {
-                // The slot still holds the value of the last lap, so nobody has claimed this position: it is the tail.
-                return Err(self.refuse());
+                // The slot still holds the value of the last lap, so nobody has claimed this position: it is the tail, or a
+                // hint so old that positions have come half round since.
+                tail = self.look_again(tail)?;
             } else {
                 // Another producer has used this position meanwhile.
                 tail = self.reload_tail()?;
@@ -257,10 +261,11 @@ impl<T> Ring<T> {
     fn reload_tail(&self) -> Result<usize, TryClaimError> {
         // Relaxed: as in `reserve`.
         let tail = self.tail.position.load(Ordering::Relaxed);
-        if tail & CLOSED != 0 {
-            return Err(self.refuse());
+        if tail & CLOSED == 0 {
+            Ok(tail)
+        } else {
+            self.look_again(tail)
         }
-        Ok(tail)
     }
 
     #[inline(always)]
@@ -315,15 +320,17 @@ impl<T> Ring<T> {
         self.not_empty.notify_all();
     }
 
-    /// Tells why nothing can be claimed: closed, if that is so, before full.
+    /// Tells why nothing can be claimed at a tail: closed, if that is so, before full. Or returns the tail if it is another.
     #[cold]
-    fn refuse(&self) -> TryClaimError {
+    fn look_again(&self, tail: usize) -> Result<usize, TryClaimError> {
         // Acquire: pairs with "mpmc: close", so that who is told also sees what was done before.
-        let tail = self.tail.position.load(acquire!("mpmc: push sees close"));
-        if tail & CLOSED == 0 {
-            TryClaimError::Full
+        let now = self.tail.position.load(acquire!("mpmc: push sees close"));
+        if now & CLOSED != 0 {
+            Err(TryClaimError::Closed)
+        } else if now == tail {
+            Err(TryClaimError::Full)
         } else {
-            TryClaimError::Closed
+            Ok(now)
         }
     }
 
@@ -480,8 +487,14 @@ impl<T> Ring<T> {
                 return Ok(head);
             }
             if turn < 0 {
-                // Nobody has taken this position, so it is the head.
-                return Err(self.nothing_at(head));
+                // Nobody has taken this position, so it is the head, or a hint so old that positions have come half round.
+                // Relaxed: as below.
+                let now = self.head.load(Ordering::Relaxed);
+                if now == head {
+                    return Err(self.nothing_at(head));
+                }
+                head = now;
+                continue;
             }
             if turn == (SKIP - FULL) as isize {
                 self.step_over::<C>(head);
@@ -658,5 +671,39 @@ impl<T> Drop for Ring<T> {
         // SAFETY: no claim is under way, so the slots from head to tail that say full are the ones that hold values; they
         // are fewer than a lap.
         unsafe { self.slots.drop_values(indices, holds_value) };
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::{Hint, Many, STEP, new};
+    use crate::error::{TryPopError, TryPushError};
+    use crossbeam_utils::CachePadded;
+
+    /// As of a handle that slept while positions came half round, which with 32 bits is a matter of seconds.
+    fn hint_before(position: usize) -> Hint {
+        Hint(CachePadded::new(
+            position.wrapping_sub(usize::MAX / 2 + 1).into(),
+        ))
+    }
+
+    #[test]
+    fn a_hint_may_be_half_round_old() {
+        for capacity in [2, 3] {
+            let (ring, _sides, _) = new(capacity, 5);
+            for n in 0..capacity {
+                assert_eq!(ring.try_push(&hint_before((5 + n) * STEP), n), Ok(()));
+            }
+            let full = ring.try_push(&hint_before((5 + capacity) * STEP), 9);
+            assert_eq!(full, Err(TryPushError::Full(9)));
+            for n in 0..capacity {
+                assert_eq!(ring.try_pop::<Many>(&hint_before((5 + n) * STEP)), Ok(n));
+            }
+            let hint = || hint_before((5 + capacity) * STEP);
+            assert_eq!(ring.try_pop::<Many>(&hint()), Err(TryPopError::Empty));
+            ring.close();
+            assert_eq!(ring.try_push(&hint(), 9), Err(TryPushError::Closed(9)));
+            assert_eq!(ring.try_pop::<Many>(&hint()), Err(TryPopError::Closed));
+        }
     }
 }
