@@ -140,6 +140,11 @@ pub use sync::weaken;
 #[doc(hidden)]
 pub use sync::fence;
 
+/// What must not compile, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../tests/must_not_compile.md")]
+struct MustNotCompile;
+
 /// The examples of the README, run as tests. One of them is about tasks.
 #[cfg(all(doctest, feature = "async"))]
 #[doc = include_str!("../README.md")]

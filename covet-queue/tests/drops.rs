@@ -1,8 +1,9 @@
 //! Every element is dropped exactly once, wherever it is when the ring goes.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use covet_queue::{TryPopError, TryPushError};
@@ -25,6 +26,12 @@ fn counted(drops: &Arc<AtomicUsize>) -> Counted {
         drops: Arc::clone(drops),
         panics: false,
     }
+}
+
+/// Keeps a handle for ever, as `mem::forget` does, but where leak checkers find it.
+fn leak(handle: impl Send + 'static) {
+    static LEAKED: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
+    LEAKED.lock().unwrap().push(Box::new(handle));
 }
 
 macro_rules! for_each_ring {
@@ -83,6 +90,27 @@ macro_rules! for_each_ring {
                 drop(producer);
                 assert!(catch_unwind(AssertUnwindSafe(|| drop(consumer))).is_err());
                 assert_eq!(drops.load(Relaxed), 4);
+            }
+
+            #[test]
+            fn a_leaked_handle_closes_nothing_and_loses_nothing() {
+                let drops = Arc::new(AtomicUsize::new(0));
+                let (mut producer, mut consumer) = bounded(2);
+                assert!(producer.try_push(counted(&drops)).is_ok());
+                leak(producer);
+                assert!(consumer.try_pop().is_ok());
+                assert!(matches!(consumer.try_pop(), Err(TryPopError::Empty)));
+                assert!(!consumer.is_closed());
+
+                let (mut producer, consumer) = bounded(1);
+                leak(consumer);
+                assert!(producer.try_push(counted(&drops)).is_ok());
+                let full = producer.try_push(counted(&drops));
+                assert!(matches!(full, Err(TryPushError::Full(_))));
+                drop(full);
+                // What is in the second ring is neither popped nor dropped as long as the leaked handle might.
+                drop(producer);
+                assert_eq!(drops.load(Relaxed), 2);
             }
 
             #[test]
