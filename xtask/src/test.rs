@@ -166,6 +166,11 @@ fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()>
         Runner::Libtest,
         cargo("test --package covet-queue --features async --locked --no-fail-fast"),
     )?;
+    session.step(
+        "tests of covet-queue without std",
+        Runner::Libtest,
+        cargo("test --package covet-queue --no-default-features --locked --no-fail-fast"),
+    )?;
     if quick {
         let slow = ["documentation", "benches compile"]
             .iter()
