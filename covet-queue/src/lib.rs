@@ -91,8 +91,10 @@
 //! # How it is checked
 //!
 //! `tests/loom` runs the rings, claims, closing and the event count through every interleaving up to a bound, under the C11
-//! memory model, and then takes each acquire, release and fence away in turn and demands that a model fails. The system's
-//! fence and parking, which a model cannot contain, are covered by the real threads of `tests/stress.rs`.
+//! memory model, and then takes each acquire, release and fence away in turn and demands that a model fails. More threads
+//! than a model can bear go through random schedules in `tests/shuttle.rs`, and ThreadSanitizer watches real ones in
+//! `tests/races.rs`. The system's fence and parking, which no checker contains, are covered by `tests/stress.rs` and
+//! `tests/round_trips.rs`.
 
 #![no_std]
 
