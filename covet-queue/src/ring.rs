@@ -1,45 +1,52 @@
-//! The ring with a sequence number for each slot, which [`mpmc`](crate::mpmc) and [`mpsc`](crate::mpsc) share.
+//! The ring with marks for each slot, which [`mpmc`](crate::mpmc) and [`mpsc`](crate::mpsc) share.
 //!
-//! The sequence says whose turn it is, so that producers contend only with producers, for the tail, and consumers only
-//! with consumers, for the head (Vyukov, "Bounded MPMC queue", 1024cores.net, 2010). A thread claims positions by moving
-//! the tail or head past them, and then has their slots to itself until it stores the next sequences. A batch counts how
-//! many slots from the tail on are free, claims them all with one compare-and-swap, and publishes each with one store.
+//! Marks say whose turn it is, so that producers contend only with producers, for the tail, and consumers only with
+//! consumers, for the head (Vyukov, "Bounded MPMC queue", 1024cores.net, 2010). A thread claims positions by moving the
+//! tail or head past them, and then has their slots to itself until it marks them. A batch counts how many slots from the
+//! tail on are free, claims them all with one compare-and-swap, and publishes each with one store.
 //!
-//! Positions go up in steps of four. The low bit of the tail says that the ring is closed; the low bits of a sequence say
-//! what the slot holds:
+//! A slot has two marks, one stored by producers and one by consumers, in arrays of their own: who publishes a slot does not
+//! take away the cache line in which the neighbour is being freed. Positions go up in steps of four. The low bit of the
+//! tail says that the ring is closed; a mark is a position, whose low bits say more:
 //!
 //! ```text
-//!   sequence == p          free, to be written by whoever claims position p
-//!   sequence == p | FULL   holds the value of position p
-//!   sequence == p | SKIP   holds nothing: the claim of position p was aborted
-//!   sequence == p + lap    read or stepped over, free for the next lap
+//!   filled == p | FULL   holds the value of position p
+//!   filled == p | SKIP   holds nothing: the claim of position p was aborted
+//!   freed  == p          free, to be written by whoever claims position p
 //! ```
 //!
-//! Invariants: `head <= tail <= head + capacity` (as wrapping distances); a slot's sequence is stored only by the thread that
+//! Any other mark of the tail or of the head is from the lap before: the ring is full, or empty. Whoever finds one at a
+//! position that it only believes to be the tail or the head looks whether it is.
+//!
+//! Invariants: `head <= tail <= head + capacity` (as wrapping distances); a slot's marks are stored only by the threads that
 //! claimed its position. Because the closed bit shares a word with the tail, no claim can succeed after closing, and a
 //! consumer that finds its head equal to a closed tail knows that nothing more will come.
 //!
 //! What positions cannot see is a thread that sleeps between a load of the tail and its compare-and-swap for exactly as
 //! long as all positions take to come round: 2^62 elements, or 2^30 where a pointer has 32 bits.
 
+use core::hint;
+use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
 
-use crossbeam_utils::{Backoff, CachePadded};
+use crossbeam_utils::CachePadded;
 
 use crate::error::{TryClaimError, TryPopError, TryPushError};
-use crate::slots::Slots;
+use crate::slots::{Marks, Slot, Slots};
 use crate::strategy::Wait;
-use crate::sync::{Arc, AtomicUsize, Deadline, acquire, fence, release, step};
+use crate::sync::{self, Arc, AtomicUsize, Deadline, acquire, fence, release, step};
 use crate::wait::EventCount;
 
 /// The distance between positions.
 const STEP: usize = 4;
 /// In the tail: no more claims.
 const CLOSED: usize = 1;
-/// In a sequence: the slot holds a value.
+/// In a mark: the slot holds a value.
 const FULL: usize = 1;
-/// In a sequence: the slot was claimed and holds no value.
+/// In a mark: the slot was claimed and holds no value.
 const SKIP: usize = 2;
+/// The largest capacity: positions advance by four and are compared as signed distances.
+const MAX_CAPACITY: usize = 1 << (usize::BITS - 4);
 
 pub(crate) struct Ring<T> {
     tail: CachePadded<Tail>,
@@ -49,7 +56,14 @@ pub(crate) struct Ring<T> {
     room: usize,
     /// Positions in one lap of the slots; more than `room` unless the capacity is a power of two.
     lap: usize,
-    slots: Slots<T, AtomicUsize>,
+    /// Not 0 if the tail has its closed bit, or is about to get it. Consumers that find nothing look here first, and leave
+    /// the tail to the producers.
+    closing: AtomicUsize,
+    slots: Slots<T>,
+    /// What producers say of each slot.
+    filled: Marks,
+    /// What consumers say of each slot.
+    freed: Marks,
     not_empty: EventCount,
     not_full: EventCount,
 }
@@ -86,10 +100,40 @@ impl Clone for Hint {
     }
 }
 
+/// What a thread does that has lost a race for the tail or the head. A winner who is left alone goes on many times faster than
+/// two who take the cache line from each other, so the first pause is as long as some tens of operations; each further one is
+/// twice as long, and after a few of them other threads get the core.
+struct Backoff {
+    pauses: u32,
+}
+
+impl Backoff {
+    const FIRST: u32 = 32;
+    const LONGEST: u32 = 128;
+
+    fn new() -> Self {
+        Self {
+            pauses: Self::FIRST,
+        }
+    }
+
+    #[cold]
+    fn wait(&mut self) {
+        if self.pauses > Self::LONGEST {
+            sync::yield_now();
+            return;
+        }
+        for _ in 0..self.pauses {
+            hint::spin_loop();
+        }
+        self.pauses *= 2;
+    }
+}
+
 /// How many consumers a ring has: how they move its head.
 pub(crate) trait Consumers {
-    /// The most elements that are claimed before the first of them is taken.
-    const AHEAD: usize;
+    /// Whether the head moves past values before they are taken, so that they are this consumer's alone.
+    const CLAIM: bool;
 
     /// Moves the head from `from` to `to`. Returns false if another consumer has moved it.
     fn advance(head: &AtomicUsize, from: usize, to: usize) -> bool;
@@ -99,12 +143,12 @@ pub(crate) trait Consumers {
 pub(crate) struct One;
 
 impl Consumers for One {
-    // Nothing is gained by claiming ahead, and what is not claimed stays in the ring if the caller panics.
-    const AHEAD: usize = 1;
+    // They are its own anyway, and what is not claimed stays in the ring if the caller panics.
+    const CLAIM: bool = false;
 
     #[inline(always)]
     fn advance(head: &AtomicUsize, _: usize, to: usize) -> bool {
-        // Relaxed: positions only choose a slot; its sequence carries the happens-before.
+        // Relaxed: positions only choose a slot; its marks carry the happens-before.
         head.store(to, Ordering::Relaxed);
         true
     }
@@ -114,11 +158,11 @@ impl Consumers for One {
 pub(crate) struct Many;
 
 impl Consumers for Many {
-    const AHEAD: usize = usize::MAX;
+    const CLAIM: bool = true;
 
     #[inline(always)]
     fn advance(head: &AtomicUsize, from: usize, to: usize) -> bool {
-        // Relaxed: positions only choose a slot; its sequence carries the happens-before.
+        // Relaxed: positions only choose a slot; its marks carry the happens-before.
         head.compare_exchange_weak(from, to, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
@@ -143,10 +187,10 @@ impl<T> Drop for Side<T> {
 #[allow(clippy::type_complexity)] // Taken apart at once by who calls it.
 pub(crate) fn new<T>(capacity: usize, start: usize) -> (Arc<Ring<T>>, [Arc<Side<T>>; 2], Hint) {
     fence::prepare();
-    let slots = Slots::new(capacity, start, |index| {
-        AtomicUsize::new(index.wrapping_mul(STEP))
-    });
     let position = start.wrapping_mul(STEP);
+    let slots = Slots::new(capacity, MAX_CAPACITY);
+    let marks = || Marks::new(slots.len(), start, |index| index.wrapping_mul(STEP));
+    let (filled, freed) = (marks(), marks());
     let ring = Arc::new(Ring {
         tail: CachePadded::new(Tail {
             position: AtomicUsize::new(position),
@@ -155,7 +199,10 @@ pub(crate) fn new<T>(capacity: usize, start: usize) -> (Arc<Ring<T>>, [Arc<Side<
         head: CachePadded::new(AtomicUsize::new(position)),
         room: capacity * STEP,
         lap: slots.len() * STEP,
+        closing: AtomicUsize::new(0),
         slots,
+        filled,
+        freed,
         not_empty: EventCount::new(),
         not_full: EventCount::new(),
     });
@@ -177,7 +224,7 @@ impl<T> Ring<T> {
             Ok((tail, _)) => {
                 // SAFETY: `reserve` made the slot this thread's alone, and it holds no value.
                 unsafe { self.slots.slot(tail / STEP).write(value) };
-                self.store_sequence(tail, FULL);
+                self.fill(tail, FULL);
                 self.not_empty.notify_one();
                 Ok(())
             }
@@ -201,105 +248,80 @@ impl<T> Ring<T> {
     /// Claims up to `most` slots, but at least one. Returns the first position and how many.
     #[inline(always)]
     fn reserve(&self, hint: &Hint, most: usize) -> Result<(usize, usize), TryClaimError> {
-        let backoff = Backoff::new();
+        let mut backoff = Backoff::new();
         let mut tail = hint.get();
         loop {
-            let turn = self.sequence_to_write(tail).wrapping_sub(tail) as isize;
-            if turn == 0 {
-                // Only a ring with more slots than capacity can be full while its next slot is free.
-                let mut room = most;
-                if self.room != self.lap {
-                    match self.room_at(tail, most) {
-                        Room::Free(count) => room = count.min(most),
-                        Room::Full => {
-                            tail = self.look_again(tail)?;
-                            continue;
-                        }
-                        Room::Passed => {
-                            tail = self.reload_tail()?;
-                            continue;
-                        }
-                    }
-                }
-                let mut count = 1;
-                let mut end = tail.wrapping_add(STEP);
-                while count < room && self.sequence_to_write(end) == end {
-                    count += 1;
-                    end = end.wrapping_add(STEP);
-                }
-                // Relaxed: positions only choose a slot; its sequence carries the happens-before. A closed tail has its
-                // low bit set, so against it the swap fails.
-                match self.tail.position.compare_exchange_weak(
+            // Only a ring with more slots than capacity can be full while its next slot is free.
+            let room = if self.room == self.lap {
+                most
+            } else {
+                self.room_at(tail, most)
+            };
+            let count = count_from(&self.freed, tail, room, |freed, position| {
+                // Acquire: pairs with "mpmc: pop frees" and "mpmc: skip frees"; the value of the last lap has been read.
+                freed.load(acquire!("mpmc: push sees slot")) == position
+            });
+            if count > 0 {
+                let end = tail.wrapping_add(count * STEP);
+                // Relaxed: positions only choose a slot; its marks carry the happens-before. A closed tail has its low bit
+                // set, so against it the swap fails.
+                let swapped = self.tail.position.compare_exchange_weak(
                     tail,
                     end,
                     Ordering::Relaxed,
                     Ordering::Relaxed,
-                ) {
-                    Ok(_) => {
-                        hint.set(end);
-                        return Ok((tail, count));
-                    }
-                    Err(_) => {
-                        // By the end of the pauses the tail that won is old as well.
-                        backoff.spin();
-                        tail = self.reload_tail()?;
-                    }
+                );
+                if swapped.is_ok() {
+                    hint.set(end);
+                    return Ok((tail, count));
                 }
-            } else if turn < 0 {
-                // The slot still holds the value of the last lap, so nobody has claimed this position: it is the tail, or a
-                // hint so old that positions have come half round since.
-                tail = self.look_again(tail)?;
-            } else {
-                // Another producer has used this position meanwhile.
-                tail = self.reload_tail()?;
+                // By the end of the pauses the tail that won is old as well.
+                backoff.wait();
             }
+            // Acquire: pairs with "mpmc: close", so that who is told also sees what was done before.
+            let now = self.tail.position.load(acquire!("mpmc: push sees close"));
+            if now & CLOSED != 0 {
+                return Err(TryClaimError::Closed);
+            }
+            if count == 0 && now == tail {
+                return Err(TryClaimError::Full);
+            }
+            tail = now;
         }
     }
 
-    /// Returns the tail as it is now, unless it is closed.
+    /// Returns what producers said last of the slot of a position.
     #[inline(always)]
-    fn reload_tail(&self) -> Result<usize, TryClaimError> {
-        // Relaxed: as in `reserve`.
-        let tail = self.tail.position.load(Ordering::Relaxed);
-        if tail & CLOSED == 0 {
-            Ok(tail)
-        } else {
-            self.look_again(tail)
-        }
-    }
-
-    #[inline(always)]
-    fn sequence_to_write(&self, position: usize) -> usize {
-        let sequence = self.slots.mark(position / STEP);
-        // Acquire: pairs with "mpmc: pop frees" and "mpmc: skip frees"; the value of the last lap has been read.
-        sequence.load(acquire!("mpmc: push sees slot"))
-    }
-
-    #[inline(always)]
-    fn sequence_to_read(&self, position: usize) -> usize {
-        let sequence = self.slots.mark(position / STEP);
+    fn filled(&self, position: usize) -> usize {
+        let filled = self.filled.of(position / STEP);
         // Acquire: pairs with "mpmc: push publishes"; the value is read next.
-        sequence.load(acquire!("mpmc: pop sees slot"))
+        filled.load(acquire!("mpmc: pop sees slot"))
     }
 
+    /// Publishes the slot of a position that this thread has claimed.
     #[inline(always)]
-    fn store_sequence(&self, position: usize, holds: usize) {
-        let sequence = self.slots.mark(position / STEP);
+    fn fill(&self, position: usize, holds: usize) {
+        let filled = self.filled.of(position / STEP);
         // Release: pairs with "mpmc: pop sees slot", which must also see the value.
-        sequence.store(position | holds, release!("mpmc: push publishes"));
+        filled.store(position | holds, release!("mpmc: push publishes"));
     }
 
     /// Ends the claim of `len` slots from index `start` on: the first `ready` hold values, the others nothing.
     #[inline]
     pub(crate) fn publish(&self, start: usize, ready: usize, len: usize) {
-        let mut position = start.wrapping_mul(STEP);
-        for _ in 0..ready {
-            self.store_sequence(position, FULL);
-            position = position.wrapping_add(STEP);
-        }
-        for _ in ready..len {
-            self.store_sequence(position, SKIP);
-            position = position.wrapping_add(STEP);
+        let parts = [
+            (start, ready, FULL),
+            (start.wrapping_add(ready), len - ready, SKIP),
+        ];
+        for (start, len, holds) in parts {
+            let mut position = start.wrapping_mul(STEP);
+            for run in self.filled.runs(start, len) {
+                for filled in run {
+                    // Release: as in `fill`.
+                    filled.store(position | holds, release!("mpmc: push publishes"));
+                    position = position.wrapping_add(STEP);
+                }
+            }
         }
         // An aborted claim too uncovers what was pushed behind it.
         self.not_empty.notify_one();
@@ -311,53 +333,31 @@ impl<T> Ring<T> {
         let tail = self.tail.position.load(Ordering::Relaxed) & !CLOSED;
         let mut position = self.head.load(Ordering::Relaxed);
         while position != tail {
-            // Relaxed: only the claimer stores the sequence of a position that is still to be written, and it is gone.
-            if self.slots.mark(position / STEP).load(Ordering::Relaxed) == position {
-                self.store_sequence(position, SKIP);
+            // Relaxed: only the claimer marks a position, and it is gone.
+            let filled = self.filled.of(position / STEP).load(Ordering::Relaxed);
+            if (filled.wrapping_sub(position | FULL) as isize) < 0 {
+                self.fill(position, SKIP);
             }
             position = position.wrapping_add(STEP);
         }
         self.not_empty.notify_all();
     }
 
-    /// Tells why nothing can be claimed at a tail: closed, if that is so, before full. Or returns the tail if it is another.
-    #[cold]
-    fn look_again(&self, tail: usize) -> Result<usize, TryClaimError> {
-        // Acquire: pairs with "mpmc: close", so that who is told also sees what was done before.
-        let now = self.tail.position.load(acquire!("mpmc: push sees close"));
-        if now & CLOSED != 0 {
-            Err(TryClaimError::Closed)
-        } else if now == tail {
-            Err(TryClaimError::Full)
-        } else {
-            Ok(now)
-        }
-    }
-
-    /// Compares a tail with the exact capacity.
+    /// Compares a tail with the exact capacity. Returns how much room there is, no more than `most`.
     #[inline]
-    fn room_at(&self, tail: usize, most: usize) -> Room {
+    fn room_at(&self, tail: usize, most: usize) -> usize {
         // Relaxed: the head that was seen may be old, which errs towards full.
-        let used = tail.wrapping_sub(self.tail.head_seen.load(Ordering::Relaxed));
-        if used < self.room && self.room - used >= most * STEP {
-            return Room::Free(most);
+        let seen = self.tail.head_seen.load(Ordering::Relaxed);
+        let room = self.room.saturating_sub(tail.wrapping_sub(seen)) / STEP;
+        if room >= most {
+            return most;
         }
-        self.refresh_room(tail)
-    }
-
-    #[cold]
-    fn refresh_room(&self, tail: usize) -> Room {
         // Relaxed: the head only moves on, so whatever is loaded, there was that much room or less used.
         let head = self.head.load(Ordering::Relaxed);
         self.tail.head_seen.store(head, Ordering::Relaxed);
-        let used = tail.wrapping_sub(head) as isize;
-        if used < 0 {
-            Room::Passed
-        } else if used < self.room as isize {
-            Room::Free((self.room - used as usize) / STEP)
-        } else {
-            Room::Full
-        }
+        // A tail that is old can be behind the head: then this is huge, and there is no room.
+        let used = tail.wrapping_sub(head);
+        most.min(self.room.saturating_sub(used) / STEP)
     }
 
     /// Waits until `ready` returns a value, as it does when a push succeeds or the ring is closed.
@@ -386,7 +386,7 @@ impl<T> Ring<T> {
 
     /// Tells sleeping producers that slots became free.
     #[inline(always)]
-    fn freed(&self) {
+    fn tell_freed(&self) {
         self.not_full.notify_one_if(|| self.is_roomy());
     }
 
@@ -402,9 +402,10 @@ impl<T> Ring<T> {
 
     #[inline(always)]
     pub(crate) fn try_pop<C: Consumers>(&self, hint: &Hint) -> Result<T, TryPopError> {
-        let (head, _) = self.take_over::<C>(hint, 1)?;
-        let value = self.take(head);
-        self.freed();
+        let mut taken = self.take_over::<C>(hint, 1)?;
+        let value = self.take(taken.step());
+        drop(taken);
+        self.tell_freed();
         Ok(value)
     }
 
@@ -421,15 +422,10 @@ impl<T> Ring<T> {
         let most = most.min(self.capacity());
         let mut popped = 0;
         while popped < most {
-            match self.take_over::<C>(hint, (most - popped).min(C::AHEAD)) {
-                Ok((head, count)) => {
-                    popped += count;
-                    let taken = Taken {
-                        ring: self,
-                        next: head,
-                        end: head.wrapping_add(count * STEP),
-                    };
-                    taken.for_each(&mut each);
+            match self.take_over::<C>(hint, most - popped) {
+                Ok(taken) => {
+                    popped += taken.len();
+                    taken.hand_to(&mut each);
                 }
                 Err(error) if popped == 0 => return Err(error),
                 Err(_) => break,
@@ -444,92 +440,106 @@ impl<T> Ring<T> {
     ///
     /// The caller is the only consumer, and pops nothing as long as the reference lives.
     pub(crate) unsafe fn peek(&self, hint: &Hint) -> Result<&T, TryPopError> {
-        let head = self.head_to_read::<One>(hint.get())?;
-        hint.set(head);
-        // SAFETY: the sequence said full and was acquired; only this consumer could take the value, and does not.
+        let head = self.head_to_read::<One>(hint)?;
+        // SAFETY: the mark said full and was acquired; only this consumer could take the value, and does not.
         Ok(unsafe { self.slots.slot(head / STEP).get() })
     }
 
-    /// Claims up to `most` values, but at least one. Returns the position of the first and how many.
+    /// Finds up to `most` values, but at least one, that this consumer can take.
     #[inline(always)]
-    fn take_over<C: Consumers>(
-        &self,
-        hint: &Hint,
+    fn take_over<'a, C: Consumers>(
+        &'a self,
+        hint: &'a Hint,
         most: usize,
-    ) -> Result<(usize, usize), TryPopError> {
-        let backoff = Backoff::new();
-        let mut head = hint.get();
+    ) -> Result<Taken<'a, T, C>, TryPopError> {
+        let mut backoff = Backoff::new();
         loop {
-            head = self.head_to_read::<C>(head)?;
-            let mut count = 1;
-            let mut end = head.wrapping_add(STEP);
-            while count < most && self.sequence_to_read(end) == end | FULL {
-                count += 1;
-                end = end.wrapping_add(STEP);
-            }
-            if C::advance(&self.head, head, end) {
-                hint.set(end);
-                return Ok((head, count));
+            let head = self.head_to_read::<C>(hint)?;
+            let next = head.wrapping_add(STEP);
+            let more = count_from(&self.filled, next, most - 1, |filled, position| {
+                // Acquire: as in `filled`.
+                filled.load(acquire!("mpmc: pop sees slot")) == position | FULL
+            });
+            let end = next.wrapping_add(more * STEP);
+            if !C::CLAIM || C::advance(&self.head, head, end) {
+                if C::CLAIM {
+                    hint.set(end);
+                }
+                return Ok(Taken {
+                    ring: self,
+                    hint,
+                    next: head,
+                    end,
+                    consumers: PhantomData,
+                });
             }
             // By the end of the pauses the head that won is old as well.
-            backoff.spin();
-            // Relaxed: as in `head_to_read`.
-            head = self.head.load(Ordering::Relaxed);
+            backoff.wait();
+            self.reload_head(hint);
         }
     }
 
-    /// Returns the head if its slot holds a value, after stepping over slots that were given up. `head` may be old.
+    /// Returns the head if its slot holds a value, after stepping over slots that were given up. With many consumers it may
+    /// be old.
     #[inline(always)]
-    fn head_to_read<C: Consumers>(&self, mut head: usize) -> Result<usize, TryPopError> {
+    fn head_to_read<C: Consumers>(&self, hint: &Hint) -> Result<usize, TryPopError> {
         loop {
-            let turn = self.sequence_to_read(head).wrapping_sub(head | FULL) as isize;
-            if turn == 0 {
+            let head = hint.get();
+            let filled = self.filled(head);
+            if filled == head | FULL {
                 return Ok(head);
             }
-            if turn < 0 {
-                // Nobody has taken this position, so it is the head, or a hint so old that positions have come half round.
-                // Relaxed: as below.
-                let now = self.head.load(Ordering::Relaxed);
-                if now == head {
-                    return Err(self.nothing_at(head));
-                }
-                head = now;
-                continue;
-            }
-            if turn == (SKIP - FULL) as isize {
+            if filled == head | SKIP {
                 self.step_over::<C>(head);
+                self.reload_head(hint);
+            } else if self.reload_head(hint) == head {
+                return Err(self.nothing_at(head));
             }
-            // Otherwise another consumer has used this position meanwhile.
-            // Relaxed: positions only choose a slot; its sequence carries the happens-before.
-            head = self.head.load(Ordering::Relaxed);
         }
+    }
+
+    #[inline(always)]
+    fn reload_head(&self, hint: &Hint) -> usize {
+        // Relaxed: positions only choose a slot; its marks carry the happens-before.
+        let head = self.head.load(Ordering::Relaxed);
+        hint.set(head);
+        head
     }
 
     #[cold]
     fn step_over<C: Consumers>(&self, head: usize) {
         if C::advance(&self.head, head, head.wrapping_add(STEP)) {
-            let sequence = self.slots.mark(head / STEP);
+            let freed = self.freed.of(head / STEP);
             // Release: pairs with "mpmc: push sees slot". Nothing was read here, but whoever gave the slot up may have
             // written to it, which this thread has acquired and passes on.
-            sequence.store(head.wrapping_add(self.lap), release!("mpmc: skip frees"));
-            self.freed();
+            freed.store(head.wrapping_add(self.lap), release!("mpmc: skip frees"));
+            self.tell_freed();
         }
     }
 
-    /// Takes the value at a position that `take_over` has claimed, and frees its slot.
+    /// Takes the value at a position that `take_over` has found, and frees its slot.
     #[inline(always)]
     fn take(&self, position: usize) -> T {
-        // SAFETY: the sequence said full, and moving the head past it made the value this thread's alone.
-        let value = unsafe { self.slots.slot(position / STEP).take() };
-        let sequence = self.slots.mark(position / STEP);
+        let index = position / STEP;
+        self.take_from(position, self.slots.slot(index), self.freed.of(index))
+    }
+
+    #[inline(always)]
+    fn take_from(&self, position: usize, slot: &Slot<T>, freed: &AtomicUsize) -> T {
+        // SAFETY: the mark said full, and there is no other consumer or moving the head past it made the value this one's.
+        let value = unsafe { slot.take() };
         // Release: pairs with "mpmc: push sees slot"; the value has been read.
-        sequence.store(position.wrapping_add(self.lap), release!("mpmc: pop frees"));
+        freed.store(position.wrapping_add(self.lap), release!("mpmc: pop frees"));
         value
     }
 
     /// Tells whether something may still be published at `head`.
     #[inline]
     fn nothing_at(&self, head: usize) -> TryPopError {
+        // Relaxed: if it does not say so yet, the ring is not closed yet; else the tail tells.
+        if self.closing.load(Ordering::Relaxed) == 0 {
+            return TryPopError::Empty;
+        }
         // Acquire: pairs with "mpmc: close", so that whoever sees the end also sees all that was done before closing. That
         // the ring is drained follows from the value alone: nothing changes the tail after the bit is set, and all
         // positions before `head` have been claimed by consumers.
@@ -582,6 +592,8 @@ impl<T> Ring<T> {
     }
 
     pub(crate) fn close(&self) {
+        // Relaxed: whoever sees the closed bit sees this too, by the release below.
+        self.closing.store(1, Ordering::Relaxed);
         // Release: pairs with "mpmc: push sees close" and "mpmc: pop sees close".
         self.tail.position.fetch_or(CLOSED, release!("mpmc: close"));
         self.not_empty.notify_all();
@@ -610,43 +622,86 @@ impl<T> Ring<T> {
         self.room / STEP
     }
 
-    pub(crate) fn slots(&self) -> &Slots<T, AtomicUsize> {
+    pub(crate) fn slots(&self) -> &Slots<T> {
         &self.slots
     }
 }
 
-enum Room {
-    /// Room for so many.
-    Free(usize),
-    Full,
-    /// The tail that was compared is no longer the tail.
-    Passed,
+/// Returns how many marks from that of `position` on are as they should be, no more than `most`.
+#[inline(always)]
+fn count_from(
+    marks: &Marks,
+    mut position: usize,
+    most: usize,
+    is_right: impl Fn(&AtomicUsize, usize) -> bool,
+) -> usize {
+    // The first for itself: often nobody asks for more.
+    if most == 0 || !is_right(marks.of(position / STEP), position) {
+        return 0;
+    }
+    let mut count = 1;
+    if most > 1 {
+        // One loop in the other: flattened, they are slower.
+        for run in marks.runs(position / STEP + 1, most - 1) {
+            for mark in run {
+                position = position.wrapping_add(STEP);
+                if !is_right(mark, position) {
+                    return count;
+                }
+                count += 1;
+            }
+        }
+    }
+    count
 }
 
-/// Values that a consumer has claimed. Those that are not asked for are dropped.
-struct Taken<'a, T> {
+/// Values that a consumer can take. Those that it does not take are dropped if it has claimed them, and else stay.
+struct Taken<'a, T, C: Consumers> {
     ring: &'a Ring<T>,
+    hint: &'a Hint,
     next: usize,
     end: usize,
+    consumers: PhantomData<C>,
 }
 
-impl<T> Iterator for Taken<'_, T> {
-    type Item = T;
+impl<T, C: Consumers> Taken<'_, T, C> {
+    fn len(&self) -> usize {
+        self.end.wrapping_sub(self.next) / STEP
+    }
 
+    /// Returns the next position, which is to be taken.
     #[inline(always)]
-    fn next(&mut self) -> Option<T> {
-        if self.next == self.end {
-            return None;
-        }
+    fn step(&mut self) -> usize {
         let position = self.next;
         self.next = position.wrapping_add(STEP);
-        Some(self.ring.take(position))
+        position
+    }
+
+    #[inline]
+    fn hand_to(mut self, each: &mut impl FnMut(T)) {
+        let ring = self.ring;
+        let (index, count) = (self.next / STEP, self.len());
+        let slots = ring.slots.runs(index, count);
+        for (slots, freed) in slots.into_iter().zip(ring.freed.runs(index, count)) {
+            for (slot, freed) in slots.iter().zip(freed) {
+                each(ring.take_from(self.step(), slot, freed));
+            }
+        }
     }
 }
 
-impl<T> Drop for Taken<'_, T> {
+impl<T, C: Consumers> Drop for Taken<'_, T, C> {
+    #[inline]
     fn drop(&mut self) {
-        self.for_each(drop);
+        if C::CLAIM {
+            while self.next != self.end {
+                let position = self.step();
+                drop(self.ring.take(position));
+            }
+        } else {
+            C::advance(&self.ring.head, self.hint.get(), self.next);
+            self.hint.set(self.next);
+        }
     }
 }
 
@@ -655,22 +710,24 @@ struct Freed<'a, T>(&'a Ring<T>);
 
 impl<T> Drop for Freed<'_, T> {
     fn drop(&mut self) {
-        self.0.freed();
+        self.0.tell_freed();
     }
 }
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
         // Relaxed, here and below: all handles are gone, and with the last reference came everything they did.
-        let head = self.head.load(Ordering::Relaxed) / STEP;
-        let left = self.len();
-        let indices = (0..left).map(|offset| head.wrapping_add(offset));
-        let holds_value = |sequence: &AtomicUsize, index: usize| {
-            sequence.load(Ordering::Relaxed) == index.wrapping_mul(STEP) | FULL
-        };
+        let head = self.head.load(Ordering::Relaxed);
+        let positions = (0..self.len()).map(|offset| head.wrapping_add(offset * STEP));
+        let filled = &self.filled;
+        let full = positions.filter(|&position| {
+            filled.of(position / STEP).load(Ordering::Relaxed) == position | FULL
+        });
         // SAFETY: no claim is under way, so the slots from head to tail that say full are the ones that hold values; they
         // are fewer than a lap.
-        unsafe { self.slots.drop_values(indices, holds_value) };
+        unsafe {
+            self.slots.drop_values(full.map(|position| position / STEP));
+        }
     }
 }
 

@@ -1,21 +1,17 @@
-//! The memory of a ring: a power of two of slots, each room for one value, and beside them as many marks.
+//! The memory of a ring: a power of two of slots, each room for one value, and marks that say what the slots hold.
 //!
-//! Values lie next to each other, so that a claim can lend them as slices; a ring that needs a mark for each slot (a
-//! sequence number) has them in an array of their own. This is the only file that touches raw memory. It knows nothing
-//! about order: which position may be written or taken, and when, is decided by the ring above, and every unsafe method
-//! names that duty. An index is any number; only its low bits count, so no index can leave the allocation.
+//! Values lie next to each other, so that a claim can lend them as slices; marks are in arrays of their own. This is the
+//! only file that touches raw memory. It knows nothing about order: which position may be written or taken, and when, is
+//! decided by the ring above, and every unsafe method names that duty. An index is any number; only its low bits count, so
+//! no index can leave the allocation.
 
 use alloc::boxed::Box;
 use core::mem::MaybeUninit;
 
-use crate::sync::{UnsafeCell, first_of};
+use crate::sync::{AtomicUsize, UnsafeCell, first_of};
 
-/// The largest capacity: positions advance by four and are compared as signed distances.
-const MAX_CAPACITY: usize = 1 << (usize::BITS - 4);
-
-/// A ring's slots. `M` is what a ring keeps for each value: a sequence number, or nothing.
-pub(crate) struct Slots<T, M> {
-    marks: Box<[M]>,
+/// A ring's slots.
+pub(crate) struct Slots<T> {
     values: Box<[Slot<T>]>,
     /// `index & mask` is a slot's number.
     mask: usize,
@@ -29,39 +25,69 @@ pub(crate) struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
 // one value at a time; what crosses is ownership, so `T: Send` suffices.
 unsafe impl<T: Send> Sync for Slot<T> {}
 
-impl<T, M> Slots<T, M> {
-    /// Makes the smallest power of two of slots that hold `capacity` values. `mark` gives the mark of the slot of each
-    /// index in the lap from `start` on.
-    pub(crate) fn new(capacity: usize, start: usize, mut mark: impl FnMut(usize) -> M) -> Self {
+/// A word for each slot of a ring.
+pub(crate) struct Marks {
+    marks: Box<[AtomicUsize]>,
+    /// `index & mask` is a mark's number.
+    mask: usize,
+}
+
+impl Marks {
+    /// Makes a mark for each of `len` slots, a power of two. `mark` gives the first one of each index in the lap from
+    /// `start` on.
+    pub(crate) fn new(len: usize, start: usize, mark: impl Fn(usize) -> usize) -> Self {
+        assert!(len.is_power_of_two(), "slots are a power of two");
+        let mask = len - 1;
+        let first = |number: usize| start.wrapping_add(number.wrapping_sub(start) & mask);
+        Self {
+            marks: (0..len)
+                .map(|number| AtomicUsize::new(mark(first(number))))
+                .collect(),
+            mask,
+        }
+    }
+
+    /// Returns the mark of the slot of `index`.
+    #[inline(always)]
+    pub(crate) fn of(&self, index: usize) -> &AtomicUsize {
+        // SAFETY: `index & mask` is below the power of two `mask + 1`, which is how many marks `new` made.
+        unsafe { self.marks.get_unchecked(index & self.mask) }
+    }
+
+    /// Returns the marks of `len` indices from `index` on, in two runs, which end where those of [`Slots::runs`] do.
+    ///
+    /// # Panics
+    ///
+    /// If `len` is more than a lap.
+    #[inline]
+    pub(crate) fn runs(&self, index: usize, len: usize) -> [&[AtomicUsize]; 2] {
+        runs(&self.marks, index & self.mask, len)
+    }
+}
+
+impl<T> Slots<T> {
+    /// Makes the smallest power of two of slots that hold `capacity` values.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is 0 or more than `most`.
+    pub(crate) fn new(capacity: usize, most: usize) -> Self {
         assert!(capacity > 0, "capacity must be at least 1, found 0");
         assert!(
-            capacity <= MAX_CAPACITY,
-            "capacity must be at most {MAX_CAPACITY}, found {capacity}"
+            capacity <= most,
+            "capacity must be at most {most}, found {capacity}"
         );
         let len = capacity.next_power_of_two();
-        let mask = len - 1;
         let values = (0..len).map(|_| Slot(UnsafeCell::new(MaybeUninit::uninit())));
-        let marks = (0..len).map(|number| {
-            let offset = number.wrapping_sub(start) & mask;
-            mark(start.wrapping_add(offset))
-        });
         Self {
             values: values.collect(),
-            marks: marks.collect(),
-            mask,
+            mask: len - 1,
         }
     }
 
     /// Returns how many slots one lap has.
     pub(crate) fn len(&self) -> usize {
         self.mask + 1
-    }
-
-    /// Returns the mark of the slot of `index`.
-    #[inline(always)]
-    pub(crate) fn mark(&self, index: usize) -> &M {
-        // SAFETY: `index & mask` is below the power of two `mask + 1`, which is how many marks `new` made.
-        unsafe { self.marks.get_unchecked(index & self.mask) }
     }
 
     /// Returns the slot of `index`.
@@ -78,24 +104,15 @@ impl<T, M> Slots<T, M> {
     /// If `len` is more than a lap.
     #[inline]
     pub(crate) fn runs(&self, index: usize, len: usize) -> [&[Slot<T>]; 2] {
-        let start = index & self.mask;
-        let first = len.min(self.values.len() - start);
-        [
-            &self.values[start..start + first],
-            &self.values[..len - first],
-        ]
+        runs(&self.values, index & self.mask, len)
     }
 
-    /// Drops the values in the slots of those `indices` of which `holds` says so, the rest of them too if one drop panics.
+    /// Drops the values in the slots of these `indices`, the rest of them too if one drop panics.
     ///
     /// # Safety
     ///
-    /// Each such index names a slot that holds a value, no two of them the same slot. Afterwards these slots hold none.
-    pub(crate) unsafe fn drop_values(
-        &mut self,
-        indices: impl Iterator<Item = usize>,
-        holds: impl Fn(&M, usize) -> bool,
-    ) {
+    /// Each index names a slot that holds a value, no two of them the same slot. Afterwards these slots hold none.
+    pub(crate) unsafe fn drop_values(&mut self, indices: impl Iterator<Item = usize>) {
         struct Rest<I: Iterator<Item = usize>, F: FnMut(usize)>(I, F);
 
         impl<I: Iterator<Item = usize>, F: FnMut(usize)> Rest<I, F> {
@@ -112,14 +129,18 @@ impl<T, M> Slots<T, M> {
 
         let slots = &*self;
         let mut rest = Rest(indices, |index| {
-            if holds(slots.mark(index), index) {
-                // SAFETY: the caller promises a value; the iterator is past it before the value's own drop runs, so none
-                // is dropped twice even if that panics.
-                drop(unsafe { slots.slot(index).take() });
-            }
+            // SAFETY: the caller promises a value; the iterator is past it before the value's own drop runs, so none is
+            // dropped twice even if that panics.
+            drop(unsafe { slots.slot(index).take() });
         });
         rest.drop_each();
     }
+}
+
+#[inline]
+fn runs<E>(elements: &[E], start: usize, len: usize) -> [&[E]; 2] {
+    let first = len.min(elements.len() - start);
+    [&elements[start..start + first], &elements[..len - first]]
 }
 
 impl<T> Slot<T> {

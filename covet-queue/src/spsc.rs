@@ -49,6 +49,9 @@ use crate::strategy::Wait;
 use crate::sync::{Arc, AtomicUsize, Deadline, acquire, fence, release, step};
 use crate::wait::EventCount;
 
+/// The largest capacity: positions are compared as signed distances.
+const MAX_CAPACITY: usize = 1 << (usize::BITS - 2);
+
 /// Both sides may go on.
 const OPEN: usize = 0;
 /// The consumer wants to close; where the ring ends is not decided.
@@ -70,7 +73,7 @@ struct Ring<T> {
     /// Where the ring ends, if the state says so. Stored by the consumer, once, before that state.
     end: AtomicUsize,
     capacity: usize,
-    slots: Slots<T, ()>,
+    slots: Slots<T>,
     not_empty: EventCount,
     not_full: EventCount,
 }
@@ -108,7 +111,7 @@ pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<
         state: AtomicUsize::new(OPEN),
         end: AtomicUsize::new(start),
         capacity,
-        slots: Slots::new(capacity, start, |_| ()),
+        slots: Slots::new(capacity, MAX_CAPACITY),
         not_empty: EventCount::new(),
         not_full: EventCount::new(),
     });
@@ -592,10 +595,8 @@ impl<T> Drop for Ring<T> {
         let left = tail.wrapping_sub(head);
         // SAFETY: the slots from head to tail are the ones that hold values, and they are fewer than a lap.
         unsafe {
-            self.slots.drop_values(
-                (0..left).map(|offset| head.wrapping_add(offset)),
-                |(), _| true,
-            );
+            self.slots
+                .drop_values((0..left).map(|offset| head.wrapping_add(offset)));
         }
     }
 }

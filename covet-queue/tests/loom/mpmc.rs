@@ -16,7 +16,7 @@ models! {
     two_producers, 2 preemptions, at least 5_000: two_producers_push_one_each;
     two_producers_twice, 3 preemptions, at least 600_000: two_producers_push_twice;
     two_consumers, 2 preemptions, at least 5_000: two_consumers_share;
-    two_of_each, 2 preemptions, at least 40_000: two_push_and_two_pop;
+    two_of_each, 2 preemptions, at least 20_000: two_push_and_two_pop;
     batch, 3 preemptions, at least 500: || in_order_by_batch(usize::MAX - 1);
     batches, 1 preemptions, at least 1_000: two_batches_do_not_mix;
     claim_aborted, 3 preemptions, at least 500: an_aborted_claim_is_stepped_over;
@@ -28,8 +28,8 @@ models! {
     close_against_push, 3 preemptions, at least 50_000: loses_nothing_when_closed;
     closed_push, 5 preemptions, at least 2_000: closed_push_shows_what_was_before;
     closed_pop, 5 preemptions, at least 700: closed_pop_shows_what_was_before;
-    blocking_pop, 1 preemptions, at least 100_000: wakes_every_pop;
-    blocking_push, 1 preemptions, at least 30_000: wakes_every_push;
+    blocking_pop, 1 preemptions, at least 15_000: wakes_every_pop;
+    blocking_push, 1 preemptions, at least 15_000: wakes_every_push;
     blocking_quarter, 3 preemptions, at least 50_000: wakes_a_push_for_a_quarter;
     blocking_close, 1 preemptions, at least 30_000: tells_every_blocked_pop_that_it_is_closed;
 }
