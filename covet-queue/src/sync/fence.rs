@@ -5,7 +5,7 @@
 //! [`light`] only stops the compiler, and [`heavy`] makes the kernel run a full fence on every core that runs a thread of
 //! this process (`membarrier`, private and expedited: Linux 4.14). Whichever of the two comes first, at least one side sees
 //! the other's store. Where the call is missing or forbidden, without `std`, and on other systems, both are sequentially
-//! consistent fences. No other file names a system.
+//! consistent fences. No other file names a system, so what else one must be asked is here too: how many cores it has.
 //!
 //! Mixing is safe in one direction only: a full fence in place of `light` is always enough, so `light` stays a full fence
 //! until the registration is known to have succeeded, and never goes back.
@@ -42,6 +42,14 @@ pub(crate) fn heavy() {
     }
 }
 
+/// Returns whether two threads can run at once, as far as the whole machine is concerned.
+///
+/// Not what the calling thread may use: where each thread is bound to a core of its own, another one still runs meanwhile.
+#[cfg(feature = "std")]
+pub(crate) fn has_several_cores() -> bool {
+    imp::cores() > 1
+}
+
 #[cfg(all(feature = "std", target_os = "linux", not(miri)))]
 mod imp {
     use std::io::Error;
@@ -71,6 +79,13 @@ mod imp {
         );
     }
 
+    pub(super) fn cores() -> usize {
+        // SAFETY: sysconf(3) takes an integer and touches no memory of the caller.
+        let cores = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+        // -1 if the system does not say.
+        usize::try_from(cores).unwrap_or(1)
+    }
+
     fn membarrier(command: libc::c_int) -> bool {
         // SAFETY: membarrier(2) takes three integers and touches no memory of the caller.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
@@ -83,5 +98,10 @@ mod imp {
 
     pub(super) fn heavy() {
         unreachable!("only an asymmetric pair has a heavy half of its own");
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn cores() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
     }
 }

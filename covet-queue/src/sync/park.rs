@@ -4,6 +4,7 @@ pub(crate) use std::sync::Mutex;
 pub(crate) use std::thread::yield_now;
 pub(crate) use std::time::Instant as Deadline;
 
+use std::sync::OnceLock;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -38,23 +39,11 @@ impl Parker {
     }
 }
 
-/// Returns whether another thread can make progress while this one spins.
+/// Returns whether another thread can make progress while this one spins. Asks the system once.
 pub(crate) fn spinning_helps() -> bool {
-    use std::sync::atomic::{AtomicU8, Ordering};
-    const UNKNOWN: u8 = 0;
-    const NO: u8 = 1;
-    const YES: u8 = 2;
-    static HELPS: AtomicU8 = AtomicU8::new(UNKNOWN);
+    static HELPS: OnceLock<bool> = OnceLock::new();
 
-    // Relaxed: every thread that computes the answer computes the same one.
-    match HELPS.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            let many = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-            HELPS.store(if many { YES } else { NO }, Ordering::Relaxed);
-            many
-        }
-        known => known == YES,
-    }
+    *HELPS.get_or_init(crate::sync::fence::has_several_cores)
 }
 
 /// Returns when `time` from now will have passed.
