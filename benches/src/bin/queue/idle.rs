@@ -8,7 +8,7 @@ use crate::driver::{Pop, Push, Queue};
 
 pub(crate) struct Idle {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(Duration) -> Cost,
+    pub(crate) run: fn(Duration, usize) -> Cost,
 }
 
 pub(crate) struct Cost {
@@ -18,11 +18,10 @@ pub(crate) struct Cost {
     pub(crate) wake_micros: f64,
 }
 
-/// Lets a consumer block for `time`, and then sends it a value every millisecond for as long.
-pub(crate) fn idle<Q: Queue<u64>>(time: Duration) -> Cost {
+/// Lets a consumer block for `time`, and then sends it so many values, one every millisecond.
+pub(crate) fn idle<Q: Queue<u64>>(time: Duration, values: usize) -> Cost {
     let (mut producer, mut consumer) = Q::ends(1024);
     let base = Instant::now();
-    let values = time.as_millis() as usize;
     let waiting = thread::spawn(move || {
         assert_eq!(consumer.pop(), 0);
         let before = cpu_time();

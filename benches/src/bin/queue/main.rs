@@ -308,10 +308,12 @@ fn time(case: Case, effort: Effort) -> Vec<Row> {
 
 fn time_idle(effort: Effort) -> Vec<Row> {
     let rounds = effort.rounds.min(5);
-    let time = Duration::from_millis(200);
+    // Long enough that what falling asleep costs, once, is not most of the answer.
+    let time = Duration::from_millis(600);
+    let values = 200;
     let (mut percents, mut wakes) = (Vec::new(), Vec::new());
     for Idle { run, .. } in IDLE {
-        let costs: Vec<_> = (0..rounds).map(|_| run(time)).collect();
+        let costs: Vec<_> = (0..rounds).map(|_| run(time, values)).collect();
         percents.push(lower_quartile(
             costs.iter().map(|cost| cost.percent).collect(),
         ));
