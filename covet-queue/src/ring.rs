@@ -103,6 +103,8 @@ impl Clone for Hint {
 /// What a thread does that has lost a race for the tail or the head. A winner who is left alone goes on many times faster than
 /// two who take the cache line from each other, so the first pause is as long as some tens of operations; each further one is
 /// twice as long, and after a few of them other threads get the core.
+///
+/// The first loss costs no pause: it may only mean that the position which the handle remembered is old.
 struct Backoff {
     pauses: u32,
 }
@@ -112,9 +114,7 @@ impl Backoff {
     const LONGEST: u32 = 128;
 
     fn new() -> Self {
-        Self {
-            pauses: Self::FIRST,
-        }
+        Self { pauses: 0 }
     }
 
     #[cold]
@@ -126,7 +126,7 @@ impl Backoff {
         for _ in 0..self.pauses {
             hint::spin_loop();
         }
-        self.pauses *= 2;
+        self.pauses = Self::FIRST.max(2 * self.pauses);
     }
 }
 
