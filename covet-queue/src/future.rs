@@ -69,8 +69,8 @@
 //! # Wakers
 //!
 //! A poll by another task, or with another waker, is fine: the last waker is the one that is woken. Wakers are cloned, woken
-//! and dropped without any lock held, so they may use the ring. If one panics when it is woken, the panic ends there: the
-//! push or pop that woke it succeeds, and other waiters are woken as if nothing had happened.
+//! and dropped without any lock held, so they may use the ring. If one panics when it is woken, or when its future ends, the
+//! panic ends there: the push or pop succeeds, and other waiters are woken as if nothing had happened.
 //!
 //! # Leaks
 //!

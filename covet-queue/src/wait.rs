@@ -367,15 +367,18 @@ impl Waiter {
         match self {
             Self::Thread(parker) => parker.unpark(),
             #[cfg(feature = "async")]
-            Self::Task(waker) => {
-                // A waker that panics has been reported by the panic hook. It is no matter of whoever pushes or pops, nor
-                // of the waiters behind it.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                    // Its destructor could panic in turn.
-                    std::mem::forget(payload);
-                }
-            }
+            Self::Task(waker) => shield(|| waker.wake()),
         }
+    }
+}
+
+/// Runs what a waker does, and goes on if it panics: the panic hook has reported it, and it is no matter of whoever pushes or
+/// pops, nor of other waiters.
+#[cfg(feature = "async")]
+fn shield(run: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+        // Its destructor could panic in turn.
+        std::mem::forget(payload);
     }
 }
 

@@ -449,6 +449,30 @@ fn a_waker_may_use_the_ring_when_it_is_dropped_or_panic_when_it_is_cloned() {
 }
 
 #[test]
+fn a_waker_that_panics_when_it_is_dropped_loses_no_element() {
+    use std::task::{RawWaker, RawWakerVTable};
+    fn clone(_: *const ()) -> RawWaker {
+        RawWaker::new(std::ptr::null(), &TABLE)
+    }
+    fn nothing(_: *const ()) {}
+    fn panics(_: *const ()) {
+        panic!("this waker cannot be dropped")
+    }
+    static TABLE: RawWakerVTable = RawWakerVTable::new(clone, nothing, nothing, panics);
+
+    let (producer, consumer) = mpmc::bounded(1);
+    let first = Task::new();
+    let (mut notified, mut overtakes) = (consumer.recv(), consumer.recv());
+    assert!(first.poll(&mut notified).is_pending());
+    // SAFETY: none of the functions uses the pointer.
+    let waker = mem::ManuallyDrop::new(unsafe { Waker::from_raw(clone(std::ptr::null())) });
+    assert!(poll_later_with(&waker, &mut overtakes).is_pending());
+    producer.try_push(1).unwrap();
+    assert_eq!(first.woken(), 1);
+    assert_eq!(poll_with(&waker, &mut overtakes), Poll::Ready(Ok(1)));
+}
+
+#[test]
 fn closing_ends_what_waits() {
     // The producer goes: consumers drain the ring first.
     let (producer, consumer) = mpmc::bounded(2);

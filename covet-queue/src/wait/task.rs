@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
-use super::{EventCount, Waiter};
+use super::{EventCount, Waiter, shield};
 use crate::sync::{fence, step};
 
 /// The place of a task among the waiters of one event count.
@@ -90,11 +90,12 @@ impl EventCount {
 
     #[cold]
     fn remove(&self, id: u64, owes: bool) {
-        // Dropped after the lock, and after the next was notified.
         let waiter = self.with_list(|list| list.remove(id));
         if owes || waiter.is_none() {
             step!("event count: leaving task passes on", self.notify_one());
         }
+        // The caller may hold a value, which a panic would lose.
+        shield(|| drop(waiter));
     }
 
     /// Returns whether the task is in the list, and if so, leaves its present waker there.
