@@ -23,8 +23,8 @@ models! {
     spsc_thread_and_task, 2 preemptions, at least 10_000: a_thread_pushes_and_a_task_receives;
     spsc_send_closed, 5 preemptions, at least 8_000: a_send_is_told_that_the_consumer_closed;
     spsc_quarter, 3 preemptions, at least 250: a_task_does_not_wait_for_a_quarter;
-    mpmc_recv, 1 preemptions, at least 100_000: wakes_every_recv;
-    mpmc_send, 1 preemptions, at least 30_000: wakes_every_send;
+    mpmc_recv, 1 preemptions, at least 15_000: wakes_every_recv;
+    mpmc_send, 1 preemptions, at least 15_000: wakes_every_send;
     mpmc_close, 1 preemptions, at least 20_000: tells_every_recv_that_the_ring_is_closed;
 }
 

@@ -14,7 +14,7 @@ models! {
     wrap, 3 preemptions, at least 4_000: || in_order(mpmc::bounded_from(2, usize::MAX - 1), 4);
     exact_capacity, 3 preemptions, at least 20_000: || in_order(mpmc::bounded_from(3, usize::MAX - 1), 5);
     two_producers, 2 preemptions, at least 5_000: two_producers_push_one_each;
-    two_producers_twice, 3 preemptions, at least 600_000: two_producers_push_twice;
+    two_producers_twice, 3 preemptions, at least 300_000: two_producers_push_twice;
     two_consumers, 2 preemptions, at least 5_000: two_consumers_share;
     two_of_each, 2 preemptions, at least 20_000: two_push_and_two_pop;
     batch, 3 preemptions, at least 500: || in_order_by_batch(usize::MAX - 1);
