@@ -125,7 +125,7 @@ impl<'p> Entered<'p> {
     /// there is none).
     ///
     /// # Errors
-    /// [`Error::Python`] with whatever it raised.
+    /// [`Error::Python`] with whatever it raised; [`Error::Value`] when the result is no tree of values.
     ///
     /// # Examples
     /// See `examples/two_interpreters.rs`.
@@ -139,9 +139,10 @@ impl<'p> Entered<'p> {
                 .and_then(|result| {
                     let mut message = Vec::new();
                     support.encode(result.as_ptr(), &mut message)?;
-                    Ok(Value::read(&message))
+                    Ok(message)
                 });
-            outcome.map_err(|Raised| Error::Python(support.take_error()))
+            let message = outcome.map_err(|Raised| Error::Python(support.take_error()))?;
+            Value::read(&message)
         }
     }
 

@@ -89,6 +89,8 @@ pub enum Error {
     NewInterpreter(String),
     /// The strategy asked for cannot work on this Python.
     Strategy(String),
+    /// A value cannot cross between Rust and Python: too deep, too large, or not a tree.
+    Value(String),
     /// The operating system did not give a thread.
     Thread(String),
     /// The pool was shut down before the task could be taken.
@@ -107,7 +109,7 @@ impl fmt::Display for Error {
             Self::Python(error) => error.fmt(f),
             Self::Runtime(what) => f.write_str(what),
             Self::NewInterpreter(why) => write!(f, "CPython could not make an interpreter: {why}"),
-            Self::Strategy(why) => f.write_str(why),
+            Self::Strategy(why) | Self::Value(why) => f.write_str(why),
             Self::Thread(why) => write!(f, "the operating system refused a thread: {why}"),
             Self::Closed => f.write_str("the pool is shut down: it takes no more tasks"),
             Self::Broken(why) => {

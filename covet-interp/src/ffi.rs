@@ -52,6 +52,26 @@ unsafe extern "C" {
     /// `PyCell_Get`: the contents of a cell (a new reference), or null without an exception when it is empty.
     #[link_name = "PyCell_Get"]
     pub fn cell_contents(cell: *mut PyObject) -> *mut PyObject;
+
+    #[link_name = "_PyLong_FromByteArray"]
+    fn int_from_byte_array(
+        bytes: *const u8,
+        size: usize,
+        little_endian: c_int,
+        signed: c_int,
+    ) -> *mut PyObject;
+
+    #[cfg(not(Py_3_13))]
+    #[link_name = "_PyLong_NumBits"]
+    fn int_bits(int: *mut PyObject) -> usize;
+
+    #[link_name = "_PySet_NextEntry"]
+    fn next_of_set(
+        set: *mut PyObject,
+        position: *mut Py_ssize_t,
+        element: *mut *mut PyObject,
+        hash: *mut Py_hash_t,
+    ) -> c_int;
 }
 
 /// The identity that CPython gives the calling thread (`threading.get_ident()`).
@@ -222,6 +242,68 @@ pub unsafe fn string_units<'a>(string: *mut PyObject) -> (u8, &'a [u8]) {
         let data = PyUnicode_DATA(string) as *const u8;
         (kind, std::slice::from_raw_parts(data, length))
     }
+}
+
+/// How many bytes [`int_bytes`] needs for an int, sign included.
+///
+/// # Safety
+/// A thread state is attached; `int` is an `int`.
+pub unsafe fn int_size(int: *mut PyObject) -> usize {
+    #[cfg(Py_3_13)]
+    // SAFETY: as promised; with no room nothing is written.
+    unsafe {
+        PyLong_AsNativeBytes(int, ptr::null_mut(), 0, Py_ASNATIVEBYTES_LITTLE_ENDIAN) as usize
+    }
+    #[cfg(not(Py_3_13))]
+    // SAFETY: as promised.
+    unsafe {
+        int_bits(int) / 8 + 1
+    }
+}
+
+/// Writes an int into as many bytes as [`int_size`] says: little-endian, two's complement. Returns false with an exception
+/// raised when it does not fit.
+///
+/// # Safety
+/// A thread state is attached; `int` is an `int`.
+pub unsafe fn int_bytes(int: *mut PyObject, bytes: &mut [u8]) -> bool {
+    let (data, size) = (bytes.as_mut_ptr(), bytes.len());
+    #[cfg(Py_3_13)]
+    // SAFETY: as promised; the slice has room for what is said.
+    unsafe {
+        let needed = PyLong_AsNativeBytes(
+            int,
+            data.cast(),
+            size as Py_ssize_t,
+            Py_ASNATIVEBYTES_LITTLE_ENDIAN,
+        );
+        needed >= 0 && needed as usize <= size
+    }
+    #[cfg(not(Py_3_13))]
+    // SAFETY: as above.
+    unsafe {
+        _PyLong_AsByteArray(int.cast(), data, size, 1, 1) == 0
+    }
+}
+
+/// A new `int` from such bytes; null with an exception raised when there is no memory for it.
+///
+/// # Safety
+/// A thread state is attached.
+pub unsafe fn int_from_bytes(bytes: &[u8]) -> *mut PyObject {
+    // SAFETY: attached; reads the slice.
+    unsafe { int_from_byte_array(bytes.as_ptr(), bytes.len(), 1, 1) }
+}
+
+/// The next element of a set (borrowed), in its own order; `position` begins with 0.
+///
+/// # Safety
+/// A thread state is attached; `set` is a `set` or `frozenset` that does not change meanwhile.
+#[inline]
+pub unsafe fn set_next(set: *mut PyObject, position: &mut Py_ssize_t) -> Option<*mut PyObject> {
+    let (mut element, mut hash) = (ptr::null_mut(), 0);
+    // SAFETY: as promised.
+    unsafe { (next_of_set(set, position, &mut element, &mut hash) != 0).then_some(element) }
 }
 
 /// The module slot that says: may be loaded in interpreters with a GIL of their own (nothing before 3.12, where a

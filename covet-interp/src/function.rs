@@ -239,7 +239,7 @@ impl Support {
             let callable = Object::borrowed(callable)?;
             let reference = self.part(c"reference")?.call(&[&callable])?;
             if reference.as_ptr() == ffi::Py_None() {
-                let pickled = self.part(c"dumps")?.call(&[&callable])?;
+                let pickled = self.part(c"dump")?.call(&[&callable])?;
                 return Ok(Function::value(
                     pickled.as_bytes().unwrap_or_default(),
                     fixed,

@@ -64,6 +64,7 @@ mod worker;
 pub use attach::Detached;
 pub use batch::{Batch, Block, Chunk};
 pub use borrow::Entered;
+pub use codec::{MAX_DEPTH, max_message_size, set_max_message_size};
 pub use error::{Error, PythonError};
 pub use function::Function;
 pub use pool::{Builder, Pool};
@@ -71,7 +72,7 @@ pub use registry::PoolsOf;
 pub use runtime::{Runtime, before_finalize};
 pub use strategy::{Decision, Facts, Strategy};
 pub use task::{Task, TaskState};
-pub use value::Value;
+pub use value::{Value, WrongType};
 
 /// For crates that bind Python themselves: owned references, and the codec between objects and messages.
 ///

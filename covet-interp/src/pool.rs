@@ -213,14 +213,15 @@ impl Pool {
     /// Calls `function` with `arguments` on this thread, in an idle interpreter.
     ///
     /// # Errors
-    /// [`Error::Python`] with what it raised, and as [`Pool::enter`].
+    /// [`Error::Python`] with what it raised; [`Error::Value`] when an argument or the result cannot cross; and as
+    /// [`Pool::enter`].
     pub fn call(&self, function: &Function, arguments: &[Value]) -> Result<Value, Error> {
         let mut message = Vec::new();
-        write_arguments(arguments, &mut message)?;
+        Value::write_call(arguments, &mut message)?;
         self.enter()?
             .call(function, &mut message)
             .map_err(Error::Python)?;
-        Ok(Value::read(&message))
+        Value::read(&message)
     }
 
     /// Has a worker call `function` with `arguments`; waits (detached) while the queue is full.
@@ -229,7 +230,7 @@ impl Pool {
     /// [`Error::Closed`] or [`Error::Broken`].
     pub fn submit(&self, function: Arc<Function>, arguments: &[Value]) -> Result<Arc<Task>, Error> {
         let mut message = Vec::new();
-        write_arguments(arguments, &mut message)?;
+        Value::write_call(arguments, &mut message)?;
         let task = Task::new(function, message);
         self.submit_task(&task, None)?;
         Ok(task)
@@ -351,14 +352,6 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.close();
     }
-}
-
-fn write_arguments(arguments: &[Value], message: &mut Vec<u8>) -> Result<(), Error> {
-    Value::write_call(arguments, message).ok_or_else(|| {
-        Error::Runtime(
-            "expected arguments of plain types, found a pickle or more than 4 GiB".to_owned(),
-        )
-    })
 }
 
 /// What a pool's handle, its workers and its borrowers share.

@@ -25,21 +25,28 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text}"""'
 
 
-def dumps(value):
-    """Pickles anything: by reference where every interpreter can import it, else by value."""
+def dump(value, buffers=None):
+    """Pickles anything: by reference where every interpreter can import it, else by value.
+
+    What an object keeps out of its pickle (PEP 574) is appended to the list `buffers`, if there is one.
+    """
     refusal = None
+    take_buffer = None if buffers is None else buffers.append
     dates = sys.modules.get("_pydatetime")
     if dates is not None and dates.datetime.__module__ != "datetime":
         _name_dates(dates)
     try:
-        data = pickle.dumps(value, _PROTOCOL)
+        data = pickle.dumps(value, _PROTOCOL, buffer_callback=take_buffer)
         # `__main__` is another module in every interpreter: what it defines must travel by value.
         if b"__main__" not in data:
             return data
     except Exception as error:
         refusal = error
     try:
-        return _dumps_by_value(value)
+        by_value = _dump_by_value(value)
+        if buffers:
+            buffers.clear()
+        return by_value
     except ImportError:
         if refusal is None and not _refers_to_main(value):
             return data
@@ -56,7 +63,7 @@ def dumps(value):
         refusal = None  # its traceback refers to this frame
 
 
-def _dumps_by_value(value):
+def _dump_by_value(value):
     """Pickles with cloudpickle, but for what that would turn into something else."""
     import io
 
@@ -72,6 +79,11 @@ def _dumps_by_value(value):
     with io.BytesIO() as file:
         Pickler(file, _PROTOCOL).dump(value)
         return file.getvalue()
+
+
+def refuse(text):
+    """Raises what the codec says about a value that it does not send."""
+    raise pickle.PicklingError(text)
 
 
 def _refers_to_main(value):
@@ -105,14 +117,14 @@ def _shape(value):
     return f"a value of type {type(value).__qualname__!r}"
 
 
-def dumps_call(arguments, keywords):
-    """Pickles the arguments of a call; says which of them cannot be sent."""
+def dump_call(arguments, keywords, buffers):
+    """Pickles the arguments of a call as `dump` does; says which of them cannot be sent."""
     try:
-        return dumps((arguments, keywords))
+        return dump((arguments, keywords), buffers)
     except pickle.PicklingError:
         for name, value in [*enumerate(arguments), *keywords.items()]:
             try:
-                dumps(value)
+                dump(value)
             except pickle.PicklingError as error:
                 where = f"argument {name}" if isinstance(name, int) else f"argument {name!r}"
                 raise pickle.PicklingError(f"{where}: {error}") from error.__cause__
@@ -120,6 +132,11 @@ def dumps_call(arguments, keywords):
 
 
 loads = pickle.loads
+
+
+def loads_with_buffers(data, *buffers):
+    """Unpickles what was pickled with out-of-band buffers."""
+    return pickle.loads(data, buffers=buffers)
 
 
 def reference(function):
@@ -173,7 +190,7 @@ def describe(error):
     except BaseException:
         trace = f"{name}: {message}\n"
     try:
-        data = dumps(error)
+        data = dump(error)
     except BaseException:
         data = None
     return name, message, trace, data

@@ -1,12 +1,19 @@
 //! What sends and receives values in one interpreter: the codec, and pickle where the codec stops.
 //!
-//! A message is one format byte and a body. *Direct* messages are the codec's; *pickle* messages hold one
-//! pickle of the whole value. A call is its positional arguments, then its keyword arguments.
+//! A message is one format byte and a body. *Direct*: a value as the codec writes it; of a call, how many positional and how many
+//! keyword arguments it has, these, and the names. *Pickle*: one pickle of the tuple and the dict of a call's arguments.
+//! What holds anything that the codec does not know goes by one pickle as a whole, so that identity inside one message is
+//! never split between two formats.
 
-use crate::codec::{Decoder, Encoder, Malformed, Refused};
+use crate::attach::{Detached, Visit};
+use crate::borrow;
+use crate::codec::decode::Decoder;
+use crate::codec::encode::Encoder;
+use crate::codec::{Malformed, Refused, Writer, tag};
 use crate::error::PythonError;
 use crate::ffi;
 use crate::object::{Object, Raised};
+use crate::worker;
 use std::ffi::CStr;
 
 pub(crate) const DIRECT: u8 = 1;
@@ -33,9 +40,27 @@ pub(crate) fn read_failure(message: &[u8]) -> Option<&[u8]> {
 #[derive(Debug)]
 pub struct Support {
     module: Object,
-    dumps: Object,
-    dumps_call: Object,
-    loads: Object,
+    dump: Object,
+    dump_call: Object,
+    loads: Loads,
+}
+
+/// What unpickles in one interpreter.
+#[derive(Debug)]
+pub(crate) struct Loads {
+    plain: Object,
+    with_buffers: Object,
+}
+
+impl Loads {
+    /// The object of a pickle and its out-of-band buffers.
+    pub(crate) fn call(&self, data: &Object, buffers: &[Object]) -> Result<Object, Raised> {
+        if buffers.is_empty() {
+            return self.plain.call(&[data]);
+        }
+        let all: Vec<_> = std::iter::once(data).chain(buffers).collect();
+        self.with_buffers.call(&all)
+    }
 }
 
 impl Support {
@@ -66,16 +91,29 @@ impl Support {
         };
         let part = |name| module.attribute(name);
         Ok(Self {
-            dumps: part(c"dumps")?,
-            dumps_call: part(c"dumps_call")?,
-            loads: part(c"loads")?,
+            dump: part(c"dump")?,
+            dump_call: part(c"dump_call")?,
+            loads: Loads {
+                plain: part(c"loads")?,
+                with_buffers: part(c"loads_with_buffers")?,
+            },
             module,
         })
     }
 
     /// The references that it holds, for a garbage collector's traversal.
-    pub fn references(&self) -> [&Object; 4] {
-        [&self.module, &self.dumps, &self.dumps_call, &self.loads]
+    pub fn references(&self) -> [&Object; 5] {
+        let Loads {
+            plain,
+            with_buffers,
+        } = &self.loads;
+        [
+            &self.module,
+            &self.dump,
+            &self.dump_call,
+            plain,
+            with_buffers,
+        ]
     }
 
     /// A function or class of the support module (`support.py`).
@@ -89,7 +127,8 @@ impl Support {
     /// Appends `value` as a message. Costs one copy of the value; runs Python code only when it pickles.
     ///
     /// # Errors
-    /// [`Raised`] with `PicklingError` when the value cannot be sent.
+    /// [`Raised`] with `PicklingError` when the value cannot be sent, is nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH)
+    /// or larger than [`max_message_size`](crate::max_message_size), and with `MemoryError`. Nothing is appended then.
     ///
     /// # Safety
     /// Attached to this interpreter; `value` is alive.
@@ -100,24 +139,27 @@ impl Support {
     ) -> Result<(), Raised> {
         let start = out.len();
         out.push(DIRECT);
+        let mut encoder = Encoder::new(out);
         // SAFETY: attached and alive, as promised.
-        match unsafe { Encoder::new(out).write(value, false) } {
-            Ok(()) => Ok(()),
-            Err(Refused::Raised) => Err(Raised),
-            Err(Refused::Unsupported) => {
-                out.truncate(start);
-                // SAFETY: alive, as promised.
-                let value = unsafe { Object::borrowed(value)? };
-                append_pickle(&self.dumps.call(&[&value])?, out)
-            }
+        let mut outcome =
+            unsafe { encoder.write(value, false) }.and_then(|()| encoder.out.finish());
+        if let Err(Refused::Unsupported) = outcome {
+            out.truncate(start + 1);
+            // SAFETY: alive, as promised.
+            let value = unsafe { Object::borrowed(value)? };
+            outcome = self.append_pickle(&self.dump, &[&value], out);
         }
+        outcome.map_err(|refused| {
+            out.truncate(start);
+            self.refuse(&refused, None)
+        })
     }
 
     /// Appends the arguments of a call as a message: `arguments` holds the positional ones, then one for each name
     /// in the tuple `names` (or null).
     ///
     /// # Errors
-    /// [`Raised`] with `PicklingError` that names the argument which cannot be sent.
+    /// As [`Support::encode`]; the text names the argument which cannot be sent.
     ///
     /// # Safety
     /// Attached to this interpreter; every argument is alive; `names` is null or a tuple of `str`.
@@ -128,48 +170,76 @@ impl Support {
         out: &mut Vec<u8>,
     ) -> Result<(), Raised> {
         let start = out.len();
+        let mut current = 0;
         // SAFETY: alive, as promised.
-        match unsafe { self.encode_call_directly(arguments, names, out) } {
-            Ok(()) => Ok(()),
-            Err(Refused::Raised) => Err(Raised),
-            Err(Refused::Unsupported) => {
-                out.truncate(start);
-                // SAFETY: alive, as promised.
-                unsafe { self.pickle_call(arguments, names, out) }
-            }
+        let mut outcome = unsafe { encode_call_directly(arguments, names, out, &mut current) };
+        let mut place = Some(current);
+        if let Err(Refused::Unsupported) = outcome {
+            out.truncate(start);
+            // SAFETY: alive, as promised.
+            outcome = unsafe { self.pickle_call(arguments, names, out) };
+            place = None;
         }
+        outcome.map_err(|refused| {
+            out.truncate(start);
+            self.refuse(&refused, place)
+        })
     }
 
-    #[inline]
-    unsafe fn encode_call_directly(
-        &self,
-        arguments: &[*mut ffi::PyObject],
-        names: *mut ffi::PyObject,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
-        // SAFETY: alive and attached, as promised by the caller.
-        unsafe {
-            let named = if names.is_null() {
-                0
-            } else {
-                ffi::PyTuple_GET_SIZE(names) as usize
-            };
-            let positional =
-                u32::try_from(arguments.len() - named).map_err(|_| Refused::Unsupported)?;
-            out.push(DIRECT);
-            out.extend_from_slice(&positional.to_ne_bytes());
-            out.extend_from_slice(&(named as u32).to_ne_bytes());
-            let mut encoder = Encoder::new(out);
-            // The same object may be passed twice although only the caller's frame refers to it.
-            let shared = arguments.len() > 1;
-            for &argument in arguments {
-                encoder.write(argument, shared)?;
-            }
-            for i in 0..named {
-                encoder.write(ffi::PyTuple_GET_ITEM(names, i as isize), false)?;
+    /// Raises why a value was not written; `place` is the number of the argument that it is.
+    #[cold]
+    fn refuse(&self, refused: &Refused, place: Option<usize>) -> Raised {
+        match refused {
+            Refused::Raised => return Raised,
+            // SAFETY: a `Support` is only used attached to its interpreter.
+            Refused::NoMemory => unsafe {
+                ffi::PyErr_NoMemory();
+            },
+            Refused::Unsupported | Refused::TooDeep(_) | Refused::TooLarge(_) => {
+                let text = match place {
+                    Some(place) => format!("argument {place}: {refused}"),
+                    None => refused.to_string(),
+                };
+                // SAFETY: as above.
+                let text = unsafe { Object::string(&text) };
+                // It raises, or there is no memory for that: an exception in either case.
+                let _ = text.and_then(|text| self.part(c"refuse")?.call(&[&text]));
             }
         }
-        Ok(())
+        Raised
+    }
+
+    /// Appends a pickle and its out-of-band buffers: what `dump` in support.py makes of `values`.
+    #[cold]
+    fn append_pickle(
+        &self,
+        dump: &Object,
+        values: &[&Object],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
+        // SAFETY: a `Support` is only used attached to its interpreter; `dump` returns `bytes`, and fills the list, which
+        // nothing else refers to, with `PickleBuffer`s.
+        unsafe {
+            let buffers = Object::owned(ffi::PyList_New(0))?;
+            let all: Vec<_> = values.iter().copied().chain([&buffers]).collect();
+            let data = call_with_stack(dump, &all)?;
+            let count = ffi::PyList_Size(buffers.as_ptr());
+            let mut out = Writer::new(out);
+            out.head(tag::PICKLE, 1 + count as usize)?;
+            out.sized(tag::BYTES, data.as_bytes().unwrap_or_default())?;
+            for i in 0..count {
+                let buffer = Object::borrowed(ffi::PyList_GetItem(buffers.as_ptr(), i))?;
+                // One dimension of bytes, whatever its shape is.
+                let view = View::of(&buffer.attribute(c"raw")?.call(&[])?)?;
+                let tag = if view.0.readonly != 0 {
+                    tag::BYTES
+                } else {
+                    tag::BYTEARRAY
+                };
+                out.sized(tag, view.bytes())?;
+            }
+            out.finish()
+        }
     }
 
     #[cold]
@@ -178,7 +248,7 @@ impl Support {
         arguments: &[*mut ffi::PyObject],
         names: *mut ffi::PyObject,
         out: &mut Vec<u8>,
-    ) -> Result<(), Raised> {
+    ) -> Result<(), Refused> {
         // SAFETY: alive and attached, as promised by the caller; the new tuple and dict are filled before use.
         unsafe {
             let named = if names.is_null() {
@@ -203,10 +273,11 @@ impl Support {
                     argument,
                 ) < 0
                 {
-                    return Err(Raised);
+                    return Err(Refused::Raised);
                 }
             }
-            append_pickle(&self.dumps_call.call(&[&tuple, &dict])?, out)
+            out.push(PICKLE);
+            self.append_pickle(&self.dump_call, &[&tuple, &dict], out)
         }
     }
 
@@ -220,9 +291,7 @@ impl Support {
     pub unsafe fn decode(&self, message: &[u8]) -> Result<Object, Raised> {
         match message.split_first() {
             // SAFETY: attached, as promised.
-            Some((&DIRECT, body)) => unsafe { Decoder::new(body).read() },
-            // SAFETY: attached, as promised.
-            Some((&PICKLE, body)) => self.loads.call(&[&unsafe { Object::bytes(body)? }]),
+            Some((&DIRECT, body)) => unsafe { Decoder::new(body, &self.loads) }.read(),
             _ => Err(Malformed.into()),
         }
     }
@@ -237,11 +306,13 @@ impl Support {
     pub unsafe fn call(&self, function: &Object, message: &[u8]) -> Result<Object, Raised> {
         match message.split_first() {
             // SAFETY: attached, as promised.
-            Some((&DIRECT, body)) => unsafe { call_directly(function, body) },
+            Some((&DIRECT, body)) => unsafe {
+                call_directly(function, &mut Decoder::new(body, &self.loads))
+            },
             Some((&PICKLE, body)) => {
                 // SAFETY: attached; a pickled call is a tuple of a tuple and a dict, checked before use.
                 unsafe {
-                    let pair = self.loads.call(&[&Object::bytes(body)?])?;
+                    let pair = Decoder::new(body, &self.loads).read()?;
                     if ffi::PyTuple_Check(pair.as_ptr()) == 0
                         || ffi::PyTuple_GET_SIZE(pair.as_ptr()) != 2
                     {
@@ -330,20 +401,131 @@ fn plain_error(kind: &str, message: &str) -> PythonError {
     }
 }
 
-fn append_pickle(data: &Object, out: &mut Vec<u8>) -> Result<(), Raised> {
-    out.push(PICKLE);
-    out.extend_from_slice(data.as_bytes().ok_or(Malformed)?);
-    Ok(())
+/// Calls `function`; on another thread when this one has less stack left than Python needs, because before 3.14 pickling
+/// something deep overflows a small stack.
+///
+/// # Safety
+/// Attached to the interpreter of the objects.
+unsafe fn call_with_stack(function: &Object, arguments: &[&Object]) -> Result<Object, Raised> {
+    /// What is handed to one thread, which is joined before its owner goes on.
+    struct Handover<T>(T);
+    // SAFETY: references to objects of one interpreter, which whoever uses them is attached to.
+    unsafe impl<T> Send for Handover<T> {}
+
+    if borrow::enough_stack() {
+        return function.call(arguments);
+    }
+    let handover = Handover((ffi::current_interpreter(), function, arguments));
+    let outcome = {
+        let _detached = Detached::new();
+        std::thread::scope(|scope| {
+            let work = move || {
+                let Handover((interpreter, function, arguments)) = { handover };
+                // SAFETY: alive, because the calling thread waits in it; the exception is owned by the outcome.
+                unsafe {
+                    let _visit = Visit::new(interpreter);
+                    let outcome = function.call(arguments);
+                    Handover(
+                        outcome
+                            .map(Object::into_ptr)
+                            .map_err(|Raised| ffi::take_raised()),
+                    )
+                }
+            };
+            let thread = std::thread::Builder::new().stack_size(worker::STACK);
+            thread.spawn_scoped(scope, work).ok()?.join().ok()
+        })
+    };
+    // SAFETY: attached again; each pointer is a strong reference that nobody else gives back.
+    unsafe {
+        match outcome {
+            Some(Handover(Ok(object))) => Object::owned(object),
+            Some(Handover(Err(raised))) => {
+                ffi::set_raised(raised);
+                Err(Raised)
+            }
+            None => {
+                ffi::PyErr_NoMemory();
+                Err(Raised)
+            }
+        }
+    }
+}
+
+/// The memory of a memoryview, while this lives.
+struct View(ffi::Py_buffer);
+
+impl View {
+    /// # Safety
+    /// A thread state is attached as long as the view lives.
+    unsafe fn of(object: &Object) -> Result<Self, Raised> {
+        let mut view = std::mem::MaybeUninit::uninit();
+        // SAFETY: attached and alive, as promised; the view is filled in when 0 is returned. It is contiguous.
+        unsafe {
+            if ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_SIMPLE) < 0 {
+                return Err(Raised);
+            }
+            Ok(Self(view.assume_init()))
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.0.len == 0 {
+            return &[];
+        }
+        // SAFETY: the exporter keeps the memory in place until the view is released.
+        unsafe { std::slice::from_raw_parts(self.0.buf.cast(), self.0.len as usize) }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: got by `of`, released once, attached.
+        unsafe { ffi::PyBuffer_Release(&mut self.0) }
+    }
+}
+
+/// Appends the arguments of a call. `current` is the number of the argument that is being written.
+///
+/// # Safety
+/// As [`Support::encode_call`].
+#[inline]
+unsafe fn encode_call_directly(
+    arguments: &[*mut ffi::PyObject],
+    names: *mut ffi::PyObject,
+    out: &mut Vec<u8>,
+    current: &mut usize,
+) -> Result<(), Refused> {
+    // SAFETY: alive and attached, as promised by the caller.
+    unsafe {
+        let named = if names.is_null() {
+            0
+        } else {
+            ffi::PyTuple_GET_SIZE(names) as usize
+        };
+        let mut encoder = Encoder::new(out);
+        encoder
+            .out
+            .call_head(DIRECT, arguments.len() - named, named)?;
+        // The same object may be passed twice although only the caller's frame refers to it.
+        let shared = arguments.len() > 1;
+        for (i, &argument) in arguments.iter().enumerate() {
+            *current = i;
+            encoder.write(argument, shared)?;
+        }
+        for i in 0..named {
+            encoder.write(ffi::PyTuple_GET_ITEM(names, i as isize), false)?;
+        }
+        encoder.out.finish()
+    }
 }
 
 /// Most calls have few arguments: these are kept off the heap.
 const FEW_ARGUMENTS: usize = 7;
 
 #[inline]
-unsafe fn call_directly(function: &Object, body: &[u8]) -> Result<Object, Raised> {
-    let mut decoder = Decoder::new(body);
-    let positional = decoder.reader.u32()?;
-    let named = decoder.reader.u32()?;
+unsafe fn call_directly(function: &Object, decoder: &mut Decoder<'_>) -> Result<Object, Raised> {
+    let (positional, named) = decoder.reader.call_head()?;
     if positional <= FEW_ARGUMENTS && named == 0 {
         // Slot 0 is room that a bound method may use for `self` (PEP 590).
         let mut stack: [*mut ffi::PyObject; FEW_ARGUMENTS + 1] =

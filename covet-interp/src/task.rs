@@ -160,11 +160,12 @@ impl Task {
     /// Waits for the result. Detach first.
     ///
     /// # Errors
-    /// [`Error::Python`] with what the function raised; [`Error::Cancelled`]; what became of the pool.
+    /// [`Error::Python`] with what the function raised; [`Error::Value`] when its result is no tree of values;
+    /// [`Error::Cancelled`]; what became of the pool.
     pub fn result(&self) -> Result<Value, Error> {
         self.wait(None);
         match self.outcome() {
-            Some(Ok(message)) => Ok(Value::read(message)),
+            Some(Ok(message)) => Value::read(message),
             Some(Err(error)) => Err(error.clone()),
             None => Err(Error::Closed),
         }

@@ -1,6 +1,7 @@
 //! Pools, borrowers and the loader, beside each other in one Python.
 
 mod borrow;
+mod codec;
 mod common;
 mod loader;
 mod pool;

@@ -129,15 +129,7 @@ fn a_batch_gives_its_results_in_order_with_errors_in_their_places() {
         } else {
             format!("{n} + 1")
         };
-        // A direct message: one positional argument, none by name, a str of one-byte units.
-        let out = block.buffer();
-        out.push(1);
-        for number in [1u32, 0] {
-            out.extend_from_slice(&number.to_ne_bytes());
-        }
-        out.extend_from_slice(&[5, 1]);
-        out.extend_from_slice(&(text.len() as u32).to_ne_bytes());
-        out.extend_from_slice(text.as_bytes());
+        Value::write_call(&[text.into()], block.buffer()).unwrap();
         block.end_message();
     }
     pool.append(&batch, block).unwrap();
@@ -147,7 +139,7 @@ fn a_batch_gives_its_results_in_order_with_errors_in_their_places() {
         let chunk = batch.chunk(n, None).unwrap().unwrap();
         for i in 0..chunk.len() {
             match chunk.result(i) {
-                Ok(message) => assert_eq!(message[2..], (n as i64 + 1).to_ne_bytes(), "item {n}"),
+                Ok(message) => assert_eq!(Value::read(message), Ok((n as i64 + 1).into())),
                 Err(error) => assert_eq!((n, error.kind.as_str()), (777, "ZeroDivisionError")),
             }
             n += 1;

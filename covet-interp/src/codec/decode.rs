@@ -1,0 +1,357 @@
+//! A message to Python objects of the attached interpreter.
+
+use super::{MAX_DEPTH, Malformed, Reader, tag};
+use crate::ffi;
+use crate::object::{Object, Raised};
+use crate::support::Loads;
+
+impl From<Malformed> for Raised {
+    #[cold]
+    fn from(_: Malformed) -> Self {
+        // SAFETY: a message becomes objects only while attached; the text is a static C string.
+        unsafe {
+            ffi::PyErr_SetString(
+                ffi::PyExc_SystemError,
+                c"a message between interpreters is malformed".as_ptr(),
+            );
+        }
+        Raised
+    }
+}
+
+/// Makes the objects of one message.
+pub(crate) struct Decoder<'b> {
+    pub(crate) reader: Reader<'b>,
+    loads: &'b Loads,
+    /// Remembered objects by number.
+    seen: Vec<Seen>,
+}
+
+struct Seen {
+    /// `None` for a frozenset that is being made: while it is filled nothing else may refer to it, and no cycle goes
+    /// through one.
+    object: Option<Object>,
+    /// Whether it is complete, and so is all that it holds. What is in a cycle never counts as that.
+    whole: bool,
+}
+
+impl<'b> Decoder<'b> {
+    /// # Safety
+    /// A thread state of the interpreter of `loads` is attached as long as the decoder lives.
+    pub(crate) unsafe fn new(bytes: &'b [u8], loads: &'b Loads) -> Self {
+        Self {
+            reader: Reader::new(bytes),
+            loads,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Reads one value.
+    #[inline]
+    pub(crate) fn read(&mut self) -> Result<Object, Raised> {
+        let tag = self.reader.u8()?;
+        if tag::is_container(tag & !tag::REMEMBERED) {
+            self.read_nested(tag)
+        } else if tag == tag::SEEN {
+            let object = self.read_seen()?.object.as_ref().ok_or(Malformed)?;
+            Ok(object.another())
+        } else {
+            self.read_plain(tag)
+        }
+    }
+
+    #[inline(always)] // into the loop over items, and into the read of an argument
+    fn read_plain(&mut self, tag: u8) -> Result<Object, Raised> {
+        // SAFETY: attached; every new reference is owned at once; pointers and sizes are those of slices.
+        unsafe {
+            match tag {
+                tag::NONE => Object::borrowed(ffi::Py_None()),
+                tag::FALSE => Object::borrowed(ffi::Py_False()),
+                tag::TRUE => Object::borrowed(ffi::Py_True()),
+                tag::INT => Object::owned(ffi::PyLong_FromLongLong(self.reader.i64()?)),
+                tag::FLOAT => Object::owned(ffi::PyFloat_FromDouble(self.reader.f64()?)),
+                tag::STR_1 => string(1, self.reader.sized()?),
+                tag::BYTES => Object::bytes(self.reader.sized()?),
+                tag::STR_2 => string(2, self.reader.sized()?),
+                tag::STR_4 => string(4, self.reader.sized()?),
+                tag::BIG_INT => {
+                    let bytes = self.reader.sized()?;
+                    Object::owned(ffi::int_from_bytes(bytes))
+                }
+                tag::COMPLEX => {
+                    let (real, imaginary) = (self.reader.f64()?, self.reader.f64()?);
+                    Object::owned(ffi::PyComplex_FromDoubles(real, imaginary))
+                }
+                tag::BYTEARRAY => {
+                    let bytes = self.reader.sized()?;
+                    Object::owned(ffi::PyByteArray_FromStringAndSize(
+                        bytes.as_ptr().cast(),
+                        bytes.len() as isize,
+                    ))
+                }
+                tag::PICKLE => self.read_pickle(),
+                _ if tag & tag::REMEMBERED != 0 => self.read_remembered(tag & !tag::REMEMBERED),
+                _ => Err(Malformed.into()),
+            }
+        }
+    }
+
+    #[cold]
+    fn read_remembered(&mut self, tag: u8) -> Result<Object, Raised> {
+        // Nothing but these may be met again; what has items is not read here.
+        if !(tag::STR_1..=tag::BYTEARRAY).contains(&tag) {
+            return Err(Malformed.into());
+        }
+        let object = self.read_plain(tag)?;
+        self.seen.push(Seen {
+            object: Some(object.another()),
+            whole: true,
+        });
+        Ok(object)
+    }
+
+    /// Reads a number, and returns what was remembered under it.
+    fn read_seen(&mut self) -> Result<&Seen, Malformed> {
+        let number = self.reader.size()?;
+        self.seen.get(number).ok_or(Malformed)
+    }
+
+    /// Reads the payload of a pickle, and unpickles it.
+    pub(crate) fn read_pickle(&mut self) -> Result<Object, Raised> {
+        let length = self.reader.items(tag::TUPLE, 0)?;
+        let parts = (0..length)
+            .map(|_| {
+                let tag = self.reader.u8()?;
+                match tag {
+                    tag::BYTES | tag::BYTEARRAY => self.read_plain(tag),
+                    _ => Err(Malformed.into()),
+                }
+            })
+            .collect::<Result<Vec<_>, Raised>>()?;
+        match parts.split_first() {
+            Some((data, buffers)) => self.loads.call(data, buffers),
+            None => Err(Malformed.into()),
+        }
+    }
+
+    /// Reads a container. Those that are being made lie in a list, not on the stack.
+    fn read_nested(&mut self, tag: u8) -> Result<Object, Raised> {
+        let mut made = self.open(tag, 0, false)?;
+        let mut around: Vec<Made> = Vec::new();
+        // Items of the containers in `around` that are still to come.
+        let mut owed = 0;
+        loop {
+            while made.left > 0 {
+                let tag = self.reader.u8()?;
+                made.left -= 1;
+                if tag::is_container(tag & !tag::REMEMBERED) {
+                    if around.len() + 1 == MAX_DEPTH {
+                        return Err(Malformed.into());
+                    }
+                    owed += made.left;
+                    let inner = self.open(tag, owed, made.hashes_next())?;
+                    around.push(std::mem::replace(&mut made, inner));
+                    continue;
+                }
+                let item = if tag == tag::SEEN {
+                    let hashed = made.hashes_next();
+                    let Seen { object, whole } = self.read_seen()?;
+                    // Only what is whole can be hashed.
+                    if hashed && !whole {
+                        return Err(Malformed.into());
+                    }
+                    made.whole &= whole;
+                    object.as_ref().ok_or(Malformed)?.another()
+                } else {
+                    self.read_plain(tag)?
+                };
+                made.add(item)?;
+            }
+            let Made {
+                object,
+                number,
+                whole,
+                ..
+            } = made;
+            if let Some(number) = number {
+                self.seen[number] = Seen {
+                    object: Some(object.another()),
+                    whole,
+                };
+            }
+            match around.pop() {
+                Some(outer) => {
+                    made = outer;
+                    owed -= made.left;
+                    made.whole &= whole;
+                    made.add(object)?;
+                }
+                None => return Ok(object),
+            }
+        }
+    }
+
+    /// Makes the container that begins here. `hashed` says that it is, or belongs to, a key or an element of a set.
+    fn open(&mut self, tag: u8, owed: usize, hashed: bool) -> Result<Made, Raised> {
+        let kind = tag & !tag::REMEMBERED;
+        let left = self.reader.items(kind, owed)?;
+        // SAFETY: attached; each call returns a new reference. The number of items fits an isize, as the message does.
+        let object = unsafe {
+            Object::owned(match kind {
+                tag::TUPLE => ffi::PyTuple_New(left as isize),
+                tag::LIST => ffi::PyList_New(left as isize),
+                tag::DICT => ffi::PyDict_New(),
+                tag::SET => ffi::PySet_New(std::ptr::null_mut()),
+                _ => ffi::PyFrozenSet_New(std::ptr::null_mut()),
+            })?
+        };
+        let mut number = None;
+        if tag & tag::REMEMBERED != 0 {
+            number = Some(self.seen.len());
+            self.seen.push(Seen {
+                object: (kind != tag::FROZENSET).then(|| object.another()),
+                whole: false,
+            });
+        }
+        Ok(Made {
+            object,
+            kind,
+            position: 0,
+            left,
+            key: None,
+            number,
+            whole: true,
+            hashed,
+        })
+    }
+}
+
+/// A container that is being made.
+struct Made {
+    object: Object,
+    kind: u8,
+    position: isize,
+    left: usize,
+    /// The key whose value comes next.
+    key: Option<Object>,
+    /// Its number, if it is remembered.
+    number: Option<usize>,
+    /// Whether all items that it has so far are whole.
+    whole: bool,
+    /// Whether it is, or belongs to, a key or an element of a set.
+    hashed: bool,
+}
+
+impl Made {
+    /// Whether the next item will be hashed.
+    fn hashes_next(&self) -> bool {
+        self.hashed
+            || match self.kind {
+                tag::DICT => self.key.is_none(),
+                tag::SET | tag::FROZENSET => true,
+                _ => false,
+            }
+    }
+
+    #[inline]
+    fn add(&mut self, item: Object) -> Result<(), Raised> {
+        let object = self.object.as_ptr();
+        // SAFETY: attached; the container is of the kind that it says, was made here with room for its items, and
+        // nothing reads the room that is not filled yet.
+        unsafe {
+            match self.kind {
+                tag::TUPLE => {
+                    ffi::PyTuple_SET_ITEM(object, self.position, item.into_ptr());
+                    self.position += 1;
+                }
+                tag::LIST => {
+                    ffi::PyList_SET_ITEM(object, self.position, item.into_ptr());
+                    self.position += 1;
+                }
+                tag::DICT => match self.key.take() {
+                    None => self.key = Some(item),
+                    Some(key) => {
+                        if ffi::PyDict_SetItem(object, key.as_ptr(), item.as_ptr()) < 0 {
+                            return Err(Raised);
+                        }
+                    }
+                },
+                _ => {
+                    if ffi::PySet_Add(object, item.as_ptr()) < 0 {
+                        return Err(Raised);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A `str` from code units of 1, 2 or 4 bytes.
+///
+/// # Safety
+/// A thread state is attached.
+#[inline]
+unsafe fn string(width: u8, units: &[u8]) -> Result<Object, Raised> {
+    if width == 1 {
+        // SAFETY: attached; any byte is a code unit of Latin-1.
+        return unsafe { from_units(1, units.as_ptr(), units.len()) };
+    }
+    if !units.len().is_multiple_of(usize::from(width)) {
+        return Err(Malformed.into());
+    }
+    // CPython reads code units at their own alignment; a message does not pad.
+    if width == 2 {
+        let (aligned, copy);
+        // SAFETY: every pair of bytes is a u16.
+        let units = match unsafe { units.align_to::<u16>() } {
+            ([], all, []) => {
+                aligned = all;
+                aligned
+            }
+            _ => {
+                copy = units
+                    .chunks_exact(2)
+                    .map(|unit| u16::from_ne_bytes([unit[0], unit[1]]))
+                    .collect::<Vec<_>>();
+                &copy
+            }
+        };
+        // SAFETY: attached; aligned.
+        return unsafe { from_units(2, units.as_ptr().cast(), units.len()) };
+    }
+    let (aligned, copy);
+    // SAFETY: every four bytes are a u32.
+    let units = match unsafe { units.align_to::<u32>() } {
+        ([], all, []) => {
+            aligned = all;
+            aligned
+        }
+        _ => {
+            copy = units
+                .chunks_exact(4)
+                .map(|unit| u32::from_ne_bytes([unit[0], unit[1], unit[2], unit[3]]))
+                .collect::<Vec<_>>();
+            &copy
+        }
+    };
+    if units.iter().any(|&unit| unit > u32::from(char::MAX)) {
+        return Err(Malformed.into());
+    }
+    // SAFETY: attached; aligned, and every unit is a code point.
+    unsafe { from_units(4, units.as_ptr().cast(), units.len()) }
+}
+
+/// # Safety
+/// A thread state is attached; `units` points to `count` aligned code units of `width` bytes.
+#[inline]
+unsafe fn from_units(width: i32, units: *const u8, count: usize) -> Result<Object, Raised> {
+    // SAFETY: as promised; the result is a new reference.
+    unsafe {
+        Object::owned(ffi::PyUnicode_FromKindAndData(
+            width,
+            units.cast(),
+            count as isize,
+        ))
+    }
+}

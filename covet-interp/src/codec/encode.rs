@@ -1,0 +1,353 @@
+//! Python objects to a message.
+
+use super::{LARGE, MAX_DEPTH, Refused, Writer, tag};
+use crate::ffi;
+use crate::object::{Object, Raised};
+use std::collections::HashMap;
+use std::ptr;
+
+impl From<Raised> for Refused {
+    fn from(_: Raised) -> Self {
+        Self::Raised
+    }
+}
+
+/// Writes the values of one message.
+///
+/// On builds with a GIL nothing in here allocates a Python object or drops one, so no Python code runs, nothing that is read
+/// changes, and what is borrowed stays alive. On free-threaded builds, where other threads could change a container
+/// meanwhile, its items are read from a copy.
+pub(crate) struct Encoder<'b> {
+    pub(crate) out: Writer<'b>,
+    seen: Seen,
+}
+
+impl<'b> Encoder<'b> {
+    /// An encoder of the message that begins where the buffer ends.
+    pub(crate) fn new(out: &'b mut Vec<u8>) -> Self {
+        Self {
+            out: Writer::new(out),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Writes one value. `shared` says that it may be met again in this message although nothing but the
+    /// caller refers to it.
+    ///
+    /// # Safety
+    /// A thread state is attached; `value` is alive.
+    #[inline]
+    pub(crate) unsafe fn write(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+    ) -> Result<(), Refused> {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if self.write_plain(value)? {
+                return Ok(());
+            }
+            self.write_nested(value, shared)
+        }
+    }
+
+    /// Writes a value of a common type without items; returns whether it was one.
+    #[inline]
+    unsafe fn write_plain(&mut self, value: *mut ffi::PyObject) -> Result<bool, Refused> {
+        // SAFETY: `value` is alive and a thread state attached; each branch reads the type it just checked.
+        unsafe {
+            let kind = ffi::Py_TYPE(value);
+            if kind == &raw mut ffi::PyLong_Type {
+                let mut overflow = 0;
+                let number = ffi::PyLong_AsLongLongAndOverflow(value, &mut overflow);
+                if overflow != 0 {
+                    self.write_big_int(value)?;
+                } else {
+                    self.out.int(number)?;
+                }
+            } else if kind == &raw mut ffi::PyUnicode_Type {
+                let (width, units) = ffi::string_units(value);
+                let tag = match width {
+                    1 => tag::STR_1,
+                    2 => tag::STR_2,
+                    _ => tag::STR_4,
+                };
+                if units.len() < LARGE {
+                    self.out.sized(tag, units)?;
+                } else {
+                    self.write_large(value, tag, units)?;
+                }
+            } else if kind == &raw mut ffi::PyFloat_Type {
+                self.out.float(ffi::PyFloat_AS_DOUBLE(value))?;
+            } else if value == ffi::Py_None() {
+                self.out.tag(tag::NONE)?;
+            } else if kind == &raw mut ffi::PyBool_Type {
+                self.out.tag(if value == ffi::Py_True() {
+                    tag::TRUE
+                } else {
+                    tag::FALSE
+                })?;
+            } else if kind == &raw mut ffi::PyBytes_Type {
+                let units = std::slice::from_raw_parts(
+                    ffi::PyBytes_AS_STRING(value).cast(),
+                    ffi::PyBytes_Size(value) as usize,
+                );
+                if units.len() < LARGE {
+                    self.out.sized(tag::BYTES, units)?;
+                } else {
+                    self.write_large(value, tag::BYTES, units)?;
+                }
+            } else {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    #[cold]
+    unsafe fn write_big_int(&mut self, value: *mut ffi::PyObject) -> Result<(), Refused> {
+        // SAFETY: an int that is alive; the buffer has the size that was asked for.
+        unsafe {
+            let size = ffi::int_size(value);
+            self.out.head(tag::BIG_INT, size)?;
+            self.out.fill(size, |bytes| {
+                if ffi::int_bytes(value, bytes) {
+                    Ok(())
+                } else {
+                    Err(Refused::Raised)
+                }
+            })
+        }
+    }
+
+    unsafe fn write_large(
+        &mut self,
+        value: *mut ffi::PyObject,
+        tag: u8,
+        units: &[u8],
+    ) -> Result<(), Refused> {
+        // SAFETY: alive.
+        match unsafe { self.remember(value, false, tag)? } {
+            Some(tag) => self.out.sized(tag, units),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes where `value` was met before, if it was; otherwise returns the tag that it gets.
+    #[inline]
+    unsafe fn remember(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+        tag: u8,
+    ) -> Result<Option<u8>, Refused> {
+        // SAFETY: alive.
+        if !(shared || ffi::FREE_THREADED_BUILD || unsafe { ffi::Py_REFCNT(value) } > 1) {
+            return Ok(Some(tag));
+        }
+        match self.seen.number_of(value) {
+            Some(number) => self.out.head(tag::SEEN, number).map(|()| None),
+            None => Ok(Some(tag | tag::REMEMBERED)),
+        }
+    }
+
+    /// Writes a value that is no plain one. Containers that are being written lie in a list, not on the stack.
+    unsafe fn write_nested(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+    ) -> Result<(), Refused> {
+        // SAFETY: alive and attached; items are borrowed from containers that are alive and do not change.
+        unsafe {
+            let Some(mut items) = self.open(value, shared)? else {
+                return Ok(());
+            };
+            let mut around: Vec<Items> = Vec::new();
+            loop {
+                while let Some(item) = items.next() {
+                    if self.write_plain(item)? {
+                        continue;
+                    }
+                    if let Some(inner) = self.open(item, false)? {
+                        if around.len() + 1 == MAX_DEPTH {
+                            return Err(Refused::TooDeep(MAX_DEPTH));
+                        }
+                        around.push(std::mem::replace(&mut items, inner));
+                    }
+                }
+                match around.pop() {
+                    Some(outer) => items = outer,
+                    None => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Writes the head of a container and returns its items; `None` when there are none to write.
+    unsafe fn open(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+    ) -> Result<Option<Items>, Refused> {
+        // SAFETY: `value` is alive; each branch reads the type it just checked.
+        unsafe {
+            let kind = ffi::Py_TYPE(value);
+            let tag = if kind == &raw mut ffi::PyTuple_Type {
+                tag::TUPLE
+            } else if kind == &raw mut ffi::PyList_Type {
+                tag::LIST
+            } else if kind == &raw mut ffi::PyDict_Type {
+                tag::DICT
+            } else if kind == &raw mut ffi::PySet_Type {
+                tag::SET
+            } else if kind == &raw mut ffi::PyFrozenSet_Type {
+                tag::FROZENSET
+            } else if kind == &raw mut ffi::PyByteArray_Type {
+                tag::BYTEARRAY
+            } else if kind == &raw mut ffi::PyComplex_Type {
+                let number = ffi::PyComplex_AsCComplex(value);
+                self.out.complex(number.real, number.imag)?;
+                return Ok(None);
+            } else {
+                return Err(Refused::Unsupported);
+            };
+            let Some(head) = self.remember(value, shared, tag)? else {
+                return Ok(None);
+            };
+            if tag == tag::BYTEARRAY {
+                let copy = snapshot(value, tag)?;
+                let bytes = match &copy {
+                    Some(copy) => copy.as_bytes().unwrap_or_default(),
+                    None => std::slice::from_raw_parts(
+                        ffi::PyByteArray_AsString(value).cast::<u8>(),
+                        ffi::PyByteArray_Size(value) as usize,
+                    ),
+                };
+                self.out.sized(head, bytes)?;
+                return Ok(None);
+            }
+            let items = Items::of(value, tag)?;
+            self.out.head(head, items.length as usize)?;
+            Ok(Some(items))
+        }
+    }
+}
+
+/// What is read in the place of a container (a dict of a dict, a tuple of others) or bytearray (a `bytes`) that other threads
+/// may change meanwhile; `None` where they cannot.
+unsafe fn snapshot(value: *mut ffi::PyObject, tag: u8) -> Result<Option<Object>, Raised> {
+    if !ffi::FREE_THREADED_BUILD {
+        return Ok(None);
+    }
+    // SAFETY: attached and alive; each call returns a new reference.
+    unsafe {
+        Ok(match tag {
+            tag::LIST | tag::SET => Some(Object::owned(ffi::PySequence_Tuple(value))?),
+            tag::DICT => Some(Object::owned(ffi::PyDict_Copy(value))?),
+            tag::BYTEARRAY => Some(Object::owned(ffi::PyBytes_FromObject(value))?),
+            _ => None,
+        })
+    }
+}
+
+/// The items of a container that are still to be written, keys and values of a dict in turn.
+struct Items {
+    container: *mut ffi::PyObject,
+    tag: u8,
+    length: isize,
+    position: isize,
+    /// The value that belongs to the key which came last.
+    value: *mut ffi::PyObject,
+    /// Owns `container` if that is a copy.
+    _copy: Option<Object>,
+}
+
+impl Items {
+    unsafe fn of(container: *mut ffi::PyObject, tag: u8) -> Result<Self, Raised> {
+        // SAFETY: alive, and of the type that the tag says.
+        unsafe {
+            let copy = snapshot(container, tag)?;
+            let (container, tag) = match &copy {
+                Some(copy) if tag == tag::DICT => (copy.as_ptr(), tag),
+                Some(copy) => (copy.as_ptr(), tag::TUPLE),
+                None => (container, tag),
+            };
+            let length = match tag {
+                tag::TUPLE => ffi::PyTuple_GET_SIZE(container),
+                tag::LIST => ffi::PyList_GET_SIZE(container),
+                tag::DICT => ffi::PyDict_Size(container),
+                _ => ffi::PySet_Size(container),
+            };
+            Ok(Self {
+                container,
+                tag,
+                length,
+                position: 0,
+                value: ptr::null_mut(),
+                _copy: copy,
+            })
+        }
+    }
+
+    /// # Safety
+    /// The container is alive and has not changed.
+    #[inline]
+    unsafe fn next(&mut self) -> Option<*mut ffi::PyObject> {
+        // SAFETY: as promised; positions are within the length that the container has.
+        unsafe {
+            match self.tag {
+                tag::TUPLE | tag::LIST => {
+                    let i = self.position;
+                    if i == self.length {
+                        return None;
+                    }
+                    self.position += 1;
+                    Some(if self.tag == tag::TUPLE {
+                        ffi::PyTuple_GET_ITEM(self.container, i)
+                    } else {
+                        ffi::PyList_GET_ITEM(self.container, i)
+                    })
+                }
+                tag::DICT => {
+                    let value = std::mem::replace(&mut self.value, ptr::null_mut());
+                    if !value.is_null() {
+                        return Some(value);
+                    }
+                    let mut key = ptr::null_mut();
+                    let (position, value) = (&mut self.position, &mut self.value);
+                    (ffi::PyDict_Next(self.container, position, &mut key, value) != 0)
+                        .then_some(key)
+                }
+                _ => ffi::set_next(self.container, &mut self.position),
+            }
+        }
+    }
+}
+
+/// The objects written so far that may be met again: a list while it is short, a map after that.
+#[derive(Default)]
+struct Seen {
+    few: Vec<*mut ffi::PyObject>,
+    many: HashMap<*mut ffi::PyObject, usize>,
+}
+
+impl Seen {
+    const FEW: usize = 16;
+
+    /// The number of an object met before; otherwise it gets the next one.
+    fn number_of(&mut self, object: *mut ffi::PyObject) -> Option<usize> {
+        if self.many.is_empty() {
+            let known = self.few.iter().position(|&seen| seen == object);
+            if known.is_none() {
+                self.few.push(object);
+                if self.few.len() > Self::FEW {
+                    self.many = self.few.drain(..).zip(0..).collect();
+                }
+            }
+            return known;
+        }
+        let next = self.many.len();
+        let number = *self.many.entry(object).or_insert(next);
+        (number != next).then_some(number)
+    }
+}
