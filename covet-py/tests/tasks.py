@@ -3,9 +3,11 @@
 import collections
 import dataclasses
 import enum
+import pickle
 import sys
 import threading
 import time
+import typing
 
 
 def same(value):
@@ -188,6 +190,33 @@ def deep(levels):
     return value
 
 
+def deep_tuple(levels):
+    value = ()
+    for _ in range(levels - 1):
+        value = (value,)
+    return value
+
+
+def chain(length):
+    """Objects that refer to each other: not for the direct codec."""
+    value = None
+    for i in range(length):
+        value = Record(i, value)
+    return value
+
+
+def zeros(size):
+    """So many bytes, which cost no memory until somebody reads them."""
+    return bytes(size)
+
+
+def peak_memory():
+    """What this process had at most, in bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def depth(value):
     levels = 0
     while isinstance(value, list):
@@ -336,6 +365,36 @@ class Record:
 @dataclasses.dataclass(frozen=True)
 class Frozen:
     number: int
+
+
+class Words:
+    """Keeps its memory out of its pickle (PEP 574), as arrays do."""
+
+    def __init__(self, memory):
+        self.memory = memory
+
+    def __eq__(self, other):
+        return type(self.memory) is type(other.memory) and self.memory == other.memory
+
+    def __reduce_ex__(self, protocol):
+        return Words, (pickle.PickleBuffer(self.memory),)
+
+
+class Pair(typing.NamedTuple):
+    a: object
+    b: object
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Table(dict):
+    pass
+
+
+class Row(list):
+    pass
 
 
 class Slotted:

@@ -33,9 +33,9 @@ class PoolExecutor(_native.Pool, Executor):
     queue_size: how many tasks may wait before `submit` waits too (16384 if None).
 
     Functions that can be imported are sent by name; any other (of `__main__`, lambda, closure) by value, with
-    cloudpickle. Arguments and results are copied: exact None, bool, int, float, str, bytes, tuple, list and dict by a
-    direct codec, everything else by pickle. An exception of a task keeps its type and message and has its remote
-    traceback as its cause.
+    cloudpickle. Arguments and results are copied: values of exact built-in types by a direct codec, everything else by
+    pickle. At most 1000 levels of nesting and 2 GiB at once are sent. An exception of a task keeps its type and message
+    and has its remote traceback as its cause.
     """
 
     def __init__(
