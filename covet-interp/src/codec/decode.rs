@@ -253,7 +253,7 @@ impl Made {
             }
     }
 
-    #[inline]
+    #[inline(always)] // into the loop over items
     fn add(&mut self, item: Object) -> Result<(), Raised> {
         let object = self.object.as_ptr();
         // SAFETY: attached; the container is of the kind that it says, was made here with room for its items, and
