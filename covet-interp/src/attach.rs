@@ -5,11 +5,12 @@
 //! a thread state belongs to the thread that attached it first.
 
 use crate::ffi;
+use crate::fork::PerProcess;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 type NotSend = PhantomData<*mut ()>;
@@ -181,8 +182,9 @@ struct Orphan(*mut ffi::PyThreadState);
 unsafe impl Send for Orphan {}
 
 fn orphans() -> MutexGuard<'static, Vec<Orphan>> {
-    static ORPHANS: Mutex<Vec<Orphan>> = Mutex::new(Vec::new());
-    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+    // A child has none: CPython deletes the states of its other threads there.
+    static ORPHANS: PerProcess<Vec<Orphan>> = PerProcess::new();
+    ORPHANS.lock()
 }
 
 /// Clears the states of ended threads once there are many.
@@ -244,8 +246,8 @@ pub(crate) unsafe fn clear_states(
 type Away = Arc<AtomicIsize>;
 
 fn all_away() -> MutexGuard<'static, Vec<Weak<AtomicIsize>>> {
-    static ALL: Mutex<Vec<Weak<AtomicIsize>>> = Mutex::new(Vec::new());
-    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+    static ALL: PerProcess<Vec<Weak<AtomicIsize>>> = PerProcess::new();
+    ALL.lock()
 }
 
 /// Notes that the calling thread leaves an interpreter (1), or is back (-1). Called attached, so that whoever holds the GIL

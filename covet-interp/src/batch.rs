@@ -8,6 +8,7 @@
 
 use crate::borrow::Entered;
 use crate::error::{Error, PythonError};
+use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
 use crate::support;
@@ -108,6 +109,7 @@ pub struct Batch {
     output: Mutex<Output>,
     ready: Condvar,
     cancelled: AtomicBool,
+    process: Process,
 }
 
 #[derive(Default)]
@@ -146,6 +148,7 @@ impl Batch {
             output: Mutex::default(),
             ready: Condvar::new(),
             cancelled: AtomicBool::new(false),
+            process: Process::this(),
         })
     }
 
@@ -235,6 +238,9 @@ impl Batch {
     /// # Errors
     /// Why the batch will not be finished: cancelled, or the pool broke or was shut down.
     pub fn chunk(&self, first: usize, deadline: Option<Instant>) -> Result<Option<Chunk>, Error> {
+        if !self.process.is_this() {
+            return Err(fork::refusal());
+        }
         let mut output = self.output();
         loop {
             if let Some(chunk) = output.chunks.remove(&first) {
@@ -279,6 +285,9 @@ impl Batch {
     }
 
     pub(crate) fn fail(&self, why: Error) {
+        if !self.process.is_this() {
+            return;
+        }
         // Relaxed: read again under the input's lock, or only to stop early.
         self.cancelled.store(true, Ordering::Relaxed);
         let mut output = self.output();

@@ -7,6 +7,8 @@ pub use pyo3_ffi::*;
 
 use std::ffi::{CStr, c_int, c_long, c_ulong};
 use std::ptr;
+#[cfg(unix)]
+use std::sync::atomic::AtomicPtr;
 
 /// The Python this crate was built for, as `(major, minor)`.
 pub const VERSION: (u8, u8) = if cfg!(Py_3_15) {
@@ -72,6 +74,11 @@ unsafe extern "C" {
         element: *mut *mut PyObject,
         hash: *mut Py_hash_t,
     ) -> c_int;
+
+    /// The first words of the runtime's memory, of which other threads may change some.
+    #[cfg(unix)]
+    #[link_name = "_PyRuntime"]
+    pub(crate) static RUNTIME: [AtomicPtr<PyInterpreterState>; 1024];
 }
 
 /// The identity that CPython gives the calling thread (`threading.get_ident()`).

@@ -6,11 +6,12 @@
 //! and holds something that can change is made anew for each task, so that no task sees what another did to it.
 
 use crate::ffi;
+use crate::fork::PerProcess;
 use crate::object::{Object, Raised};
 use crate::support::Support;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A Python callable, named or pickled, free of any interpreter.
@@ -52,8 +53,7 @@ impl Function {
     ///
     /// The same bytes give the same function while something holds on to it, so that an interpreter loads it once.
     pub fn value(pickled: &[u8], fixed: bool) -> Arc<Self> {
-        type Known = Mutex<HashMap<Arc<[u8]>, Arc<Function>>>;
-        static KNOWN: OnceLock<Known> = OnceLock::new();
+        static KNOWN: PerProcess<HashMap<Arc<[u8]>, Arc<Function>>> = PerProcess::new();
         let fixed = fixed && pickled.len() <= MOST_BYTES;
         let pickled: Arc<[u8]> = pickled.into();
         let make = |pickled: &Arc<[u8]>| {
@@ -65,10 +65,7 @@ impl Function {
         if !fixed {
             return make(&pickled);
         }
-        let mut known = KNOWN
-            .get_or_init(Known::default)
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = KNOWN.lock();
         if let Some(function) = known.get(&pickled) {
             return Arc::clone(function);
         }

@@ -11,11 +11,12 @@
 
 use crate::attach::{Detached, Visit};
 use crate::ffi;
+use crate::fork::PerProcess;
 use crate::object::{Object, Raised};
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::panic::catch_unwind;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::MutexGuard;
 use std::time::SystemTime;
 
 const NAME: &CStr = c"_covet_loader";
@@ -39,11 +40,8 @@ const NEEDS: [(&str, &str); 1] = [("_zoneinfo", "_datetime")];
 type Key = (String, Option<SystemTime>);
 
 fn verdicts() -> MutexGuard<'static, HashMap<Key, Verdict>> {
-    static VERDICTS: OnceLock<Mutex<HashMap<Key, Verdict>>> = OnceLock::new();
-    VERDICTS
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    static VERDICTS: PerProcess<HashMap<Key, Verdict>> = PerProcess::new();
+    VERDICTS.lock()
 }
 
 /// Makes the attached subinterpreter ask before it loads an extension module.
@@ -159,7 +157,7 @@ unsafe extern "C" fn admit(
 
 fn verdict(name: &str, path: &str) -> Verdict {
     /// One question at a time: the initialisation of a module may give main's GIL up half-way, and must not begin again then.
-    static ASKING: Mutex<()> = Mutex::new(());
+    static ASKING: PerProcess<()> = PerProcess::new();
 
     let changed = std::fs::metadata(path)
         .and_then(|data| data.modified())
@@ -174,7 +172,7 @@ fn verdict(name: &str, path: &str) -> Verdict {
         return refuse(name, &format!("it needs {needed}, which is refused"));
     }
     let _detached = Detached::new();
-    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _asking = ASKING.lock();
     if let Some(known) = verdicts().get(&key) {
         return known.clone();
     }

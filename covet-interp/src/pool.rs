@@ -5,6 +5,7 @@ use crate::batch::{Batch, Block};
 use crate::borrow::{self, Entered};
 use crate::error::Error;
 use crate::ffi;
+use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
 use crate::object::Raised;
@@ -92,11 +93,15 @@ impl Builder {
     /// about to end; [`Error::Thread`] when no thread can be had.
     pub fn build(self, runtime: &Runtime) -> Result<Pool, Error> {
         let decision = runtime.facts().decide(self.strategy)?;
+        if decision.strategy == Strategy::Subinterpreters {
+            fork::find_list(runtime);
+        }
         let workers = self.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
         });
         let (ring, intake) = mpmc::bounded(self.queue_size.unwrap_or(QUEUE_SIZE));
         let shared = Arc::new(Shared {
+            process: Process::this(),
             number: job::next_number(),
             home: registry::this_interpreter(),
             name: self.name.unwrap_or_else(|| "covet".to_owned()),
@@ -172,7 +177,7 @@ impl Pool {
         if let Some(entered) = self.try_enter() {
             return Ok(entered);
         }
-        if self.shared.ring.is_closed() {
+        if self.shared.is_closed() {
             return Err(self.shared.refusal());
         }
         if !borrow::enough_stack() {
@@ -188,7 +193,7 @@ impl Pool {
                 .idle
                 .wait_until(None, || match self.shared.take_any_slot() {
                     Some(slot) => Some(Ok(slot)),
-                    None if self.shared.ring.is_closed() => Some(Err(self.shared.refusal())),
+                    None if self.shared.is_closed() => Some(Err(self.shared.refusal())),
                     None => None,
                 })
         };
@@ -203,7 +208,7 @@ impl Pool {
     #[inline]
     pub fn try_enter(&self) -> Option<Entered<'_>> {
         let shared = &*self.shared;
-        if shared.ring.is_closed() || !borrow::enough_stack() {
+        if shared.is_closed() || !borrow::enough_stack() {
             return None;
         }
         let slot = slot::take_known(shared.number).or_else(|| shared.take_any_slot())?;
@@ -255,7 +260,7 @@ impl Pool {
     /// # Errors
     /// [`Error::Closed`] or [`Error::Broken`]; the batch fails with the same error then.
     pub fn append(&self, batch: &Batch, block: Block) -> Result<(), Error> {
-        if self.shared.ring.is_closed() {
+        if self.shared.is_closed() {
             let error = self.shared.refusal();
             batch.fail(error.clone());
             return Err(error);
@@ -271,6 +276,9 @@ impl Pool {
     /// [`Error::Closed`] or [`Error::Broken`]; the batch fails with the same error then. [`Error::TimedOut`]: nobody runs it
     /// yet, start it again.
     pub fn start(&self, batch: &Arc<Batch>, deadline: Option<Instant>) -> Result<(), Error> {
+        if !self.shared.process.is_this() {
+            return Err(self.shared.refusal());
+        }
         while let Some(alone) = batch.wants_runner() {
             let job = Arc::clone(batch) as Arc<dyn Job>;
             let queued = if alone {
@@ -329,7 +337,7 @@ impl Pool {
 
     /// Whether it takes no more tasks.
     pub fn is_closed(&self) -> bool {
-        self.shared.ring.is_closed()
+        self.shared.is_closed()
     }
 
     /// Why no worker could start, if none could.
@@ -356,6 +364,7 @@ impl Drop for Pool {
 
 /// What a pool's handle, its workers and its borrowers share.
 pub(crate) struct Shared {
+    process: Process,
     number: u64,
     /// The interpreter that made it.
     home: i64,
@@ -457,6 +466,9 @@ impl Shared {
     }
 
     fn push(&self, job: Arc<dyn Job>, deadline: Option<Instant>) -> Result<(), Error> {
+        if !self.process.is_this() {
+            return Err(self.refusal());
+        }
         let job = match self.ring.try_push(job) {
             Ok(()) => return Ok(()),
             Err(TryPushError::Closed(_)) => return Err(self.refusal()),
@@ -480,6 +492,7 @@ impl Shared {
     /// Why the pool takes nothing.
     pub(crate) fn refusal(&self) -> Error {
         match self.failure.get() {
+            _ if !self.process.is_this() => fork::refusal(),
             Some(why) => Error::Broken(why.clone()),
             None => Error::Closed,
         }
@@ -492,8 +505,16 @@ impl Shared {
     }
 
     pub(crate) fn close(&self) {
-        self.ring.close();
-        self.idle.notify_all();
+        if self.process.is_this() {
+            self.ring.close();
+            self.idle.notify_all();
+        }
+    }
+
+    /// Whether it takes nothing (any more).
+    #[inline]
+    fn is_closed(&self) -> bool {
+        !self.process.is_this() || self.ring.is_closed()
     }
 
     /// Abandons every job until the closed queue is empty.
@@ -504,12 +525,17 @@ impl Shared {
     }
 
     pub(crate) fn abandon_now(&self, why: &Error) {
-        while let Some(job) = self.next_job_now() {
+        while self.process.is_this()
+            && let Some(job) = self.next_job_now()
+        {
             job.abandon(why);
         }
     }
 
     pub(crate) fn interrupt(self: &Arc<Self>, job: Option<u64>) {
+        if !self.process.is_this() {
+            return;
+        }
         for seat in self.seats.iter() {
             let Some(slot) = seat.get().cloned() else {
                 continue;
@@ -539,6 +565,9 @@ impl Shared {
     }
 
     pub(crate) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
+        if !self.process.is_this() {
+            return true;
+        }
         let mut live = self.live();
         while *live > 0 {
             live = match deadline {

@@ -6,9 +6,10 @@
 use crate::attach::Detached;
 use crate::error::Error;
 use crate::ffi;
+use crate::fork::PerProcess;
 use crate::pool::Shared;
 use crate::strategy::Strategy;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 #[derive(Default)]
@@ -19,11 +20,9 @@ struct Registry {
 }
 
 fn registry() -> MutexGuard<'static, Registry> {
-    static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
-        live: Vec::new(),
-        ending: Vec::new(),
-    });
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+    // A child has no pools: it has none of their threads.
+    static REGISTRY: PerProcess<Registry> = PerProcess::new();
+    REGISTRY.lock()
 }
 
 /// The number of the interpreter that the calling thread is attached to, or of the main one.
@@ -101,18 +100,11 @@ impl PoolsOf {
         pools.iter().all(|pool| pool.wait_ended(deadline))
     }
 
-    /// Whether any of them runs in subinterpreters, so that `fork` would kill the child.
+    /// Whether any of them runs in subinterpreters, so that a `fork` needs [`fork_is_safe`](crate::fork_is_safe).
     pub fn have_subinterpreters(self) -> bool {
         self.live()
             .iter()
             .any(|pool| pool.strategy() == Strategy::Subinterpreters)
-    }
-
-    /// Forgets every pool of the process: for the child of a `fork`, where none of their threads is.
-    pub fn forget_all() {
-        let live = std::mem::take(&mut registry().live);
-        // Their locks may have been held when the process forked.
-        std::mem::forget(live);
     }
 
     /// Cancels every queued task of every pool, and interrupts what runs.

@@ -16,6 +16,7 @@
 
 use crate::attach::{self, Detached, MOST_ORPHANS, Visit, clear_states};
 use crate::ffi;
+use crate::fork::Process;
 use crate::function::Functions;
 use crate::object::Raised;
 use crate::support::Support;
@@ -45,6 +46,7 @@ pub(crate) struct Slot {
     local: UnsafeCell<Option<Local>>,
     states: Mutex<States>,
     running: Running,
+    process: Process,
 }
 
 /// The thread states that were lent to other threads than the owner.
@@ -90,6 +92,7 @@ impl Slot {
             local: UnsafeCell::new(Some(local)),
             states: Mutex::default(),
             running: Running::default(),
+            process: Process::this(),
         })
     }
 
@@ -304,7 +307,7 @@ struct Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        if self.lent && !self.slot.has_ended() {
+        if self.lent && self.slot.process.is_this() && !self.slot.has_ended() {
             self.slot.orphan(self.state);
         }
     }

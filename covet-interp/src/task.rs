@@ -2,12 +2,13 @@
 
 use crate::borrow::Entered;
 use crate::error::Error;
+use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
 use crate::value::Value;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Where a task is in its life. It only moves forward.
@@ -59,6 +60,7 @@ pub struct Task {
     outcome: OnceLock<Result<Vec<u8>, Error>>,
     waiting: Mutex<Waiting>,
     done: Condvar,
+    process: Process,
 }
 
 impl Task {
@@ -72,6 +74,7 @@ impl Task {
             outcome: OnceLock::new(),
             waiting: Mutex::default(),
             done: Condvar::new(),
+            process: Process::this(),
         })
     }
 
@@ -92,10 +95,15 @@ impl Task {
         &self.function
     }
 
-    /// Where it is in its life.
+    /// Where it is in its life. In a child of `fork`, what its parent had not finished is done, with an error.
     pub fn state(&self) -> TaskState {
         // Acquire pairs with the release in `end`: who sees Done sees the outcome.
-        TaskState::from(self.state.load(Ordering::Acquire))
+        let state = TaskState::from(self.state.load(Ordering::Acquire));
+        if state.is_final() || self.process.is_this() {
+            state
+        } else {
+            TaskState::Done
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -110,7 +118,7 @@ impl Task {
 
     /// Cancels it if it has not begun. Returns whether it is cancelled.
     pub fn cancel(&self) -> bool {
-        if self.move_on(TaskState::Queued, TaskState::Cancelled) {
+        if self.process.is_this() && self.move_on(TaskState::Queued, TaskState::Cancelled) {
             self.tell(self.waiting());
         }
         self.state() == TaskState::Cancelled
@@ -119,10 +127,11 @@ impl Task {
     /// The message of the result, or the error; `None` until the task is in a final state.
     pub fn outcome(&self) -> Option<&Result<Vec<u8>, Error>> {
         static CANCELLED: Result<Vec<u8>, Error> = Err(Error::Cancelled);
+        static INHERITED: LazyLock<Result<Vec<u8>, Error>> = LazyLock::new(|| Err(fork::refusal()));
         match self.state() {
             TaskState::Queued | TaskState::Running => None,
             TaskState::Cancelled => Some(&CANCELLED),
-            TaskState::Done => self.outcome.get(),
+            TaskState::Done => Some(self.outcome.get().unwrap_or(&INHERITED)),
         }
     }
 
@@ -174,13 +183,15 @@ impl Task {
     /// Calls `observer` once the task is in a final state: on the thread that brings it there, or now. It must be
     /// quick, and must not call Python.
     pub fn then(&self, observer: impl FnOnce() + Send + 'static) {
-        let mut waiting = self.waiting();
-        if self.state().is_final() {
-            drop(waiting);
-            observer();
-        } else {
-            waiting.observers.push(Box::new(observer));
+        // Looked at before the lock too, which a thread that no child has may hold.
+        if !self.state().is_final() {
+            let mut waiting = self.waiting();
+            if !self.state().is_final() {
+                waiting.observers.push(Box::new(observer));
+                return;
+            }
         }
+        observer();
     }
 
     /// Ends the task, which this thread has moved to Running.

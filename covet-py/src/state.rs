@@ -287,20 +287,20 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 8] = [
         c"interrupt_all($module, /)\n--\n\nCancels every queued task of the pools made in this interpreter and interrupts what runs."
     ),
     method!(
-        c"have_subinterpreters",
+        c"fork_is_safe",
         ffi::PyMethodDefPointer {
-            PyCFunction: have_subinterpreters
+            PyCFunction: fork_is_safe
         },
         ffi::METH_NOARGS,
-        c"have_subinterpreters($module, /)\n--\n\nWhether a pool made in this interpreter has subinterpreters."
+        c"fork_is_safe($module, /)\n--\n\nWhether a child of a fork survives the pools that this interpreter has."
     ),
     method!(
-        c"forget_pools",
+        c"after_fork",
         ffi::PyMethodDefPointer {
-            PyCFunction: forget_pools
+            PyCFunction: after_fork
         },
         ffi::METH_NOARGS,
-        c"forget_pools($module, /)\n--\n\nForgets every pool, in the child of a fork."
+        c"after_fork($module, /)\n--\n\nForgets the observed tasks of the parent; the calling thread is the only one."
     ),
     method!(
         c"before_finalize",
@@ -387,25 +387,31 @@ unsafe extern "C" fn before_finalize(
     })
 }
 
-unsafe extern "C" fn have_subinterpreters(
+unsafe extern "C" fn fork_is_safe(
     _: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     entry::object(|| {
-        let have = PoolsOf::this_interpreter().have_subinterpreters();
+        let safe =
+            covet_interp::fork_is_safe() || !PoolsOf::this_interpreter().have_subinterpreters();
         // SAFETY: CPython calls this attached.
-        unsafe { Object::owned(ffi::PyBool_FromLong(have.into())) }
+        unsafe { Object::owned(ffi::PyBool_FromLong(safe.into())) }
     })
 }
 
-unsafe extern "C" fn forget_pools(
-    _: *mut ffi::PyObject,
+unsafe extern "C" fn after_fork(
+    module: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    entry::object(|| {
-        PoolsOf::forget_all();
-        // SAFETY: CPython calls this attached.
-        unsafe { Object::borrowed(ffi::Py_None()) }
+    // SAFETY: CPython calls this attached, with the module. Its state is this thread's alone: a child has no other.
+    entry::object(|| unsafe {
+        State::of(module)?;
+        let place = ffi::PyModule_GetState(module).cast::<Place>();
+        let state = &mut **place;
+        // A thread that is gone may hold the lock of the old one.
+        std::mem::forget(std::mem::take(&mut state.completions));
+        state.signals = state.signals.map(|_| ffi::thread_ident());
+        Object::borrowed(ffi::Py_None())
     })
 }
 

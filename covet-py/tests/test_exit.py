@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from children import check, run
+from children import check
 from exit_matrix import CASES
 
 # How often each case runs; by hand: `python exit_matrix.py 50`.
@@ -34,31 +34,6 @@ def test_an_interruption_that_comes_before_the_function_is_imported():
         """,
         "KeyboardInterrupt\n" * 3 + "1\n",
     )
-
-
-def test_a_fork_while_a_pool_is_open_is_harmless_or_warned_about():
-    # Where interpreters have a GIL of their own, CPython itself does not survive in the child: that is said before. Elsewhere the
-    # child works and ends, without the parent's pools.
-    outcome = run(
-        """
-        import covet_py, multiprocessing, os, sys, warnings
-        pool = covet_py.PoolExecutor(2)
-        pool.call(abs, -1)
-        own_gil = pool.strategy == "subinterpreters"
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            child = multiprocessing.get_context("fork").Process(target=int)
-            child.start()
-        child.join(5)
-        warned = any("covet_py" in str(warning.message) for warning in caught)
-        if own_gil:
-            print(warned)
-        else:
-            print(child.exitcode == 0 and not warned)
-        child.kill()
-        """
-    )
-    assert (outcome.code, outcome.out) == (0, "True\n"), outcome
 
 
 def test_a_fork_after_the_pools_are_shut_down_is_harmless():

@@ -176,6 +176,14 @@ def _resolve_all() -> None:
             del future
 
 
+def after_fork() -> None:
+    """Forgets the parent's thread, and what it was to resolve."""
+    global _thread, _lock
+    _thread = None
+    _lock = threading.RLock()
+    _observed.clear()
+
+
 def stop() -> None:
     """Resolves what is done and ends the thread. Called when the interpreter ends, after the pools."""
     if _thread is not None:

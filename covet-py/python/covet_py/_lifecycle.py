@@ -4,6 +4,9 @@ Finalizing Python while a subinterpreter runs kills the process, on every versio
 its threads, every pool is closed, its tasks finish (as those of the standard pools do), and its interpreters end. Ctrl-C
 meanwhile cancels what is queued and interrupts what runs. What does not stop even then leaves one way out that is
 clean for everybody else: ending the process without finalizing.
+
+The child of a fork has none of the threads, so none of the pools: what it inherits of them says so when it is used. It can make
+pools of its own.
 """
 
 from __future__ import annotations
@@ -76,16 +79,22 @@ def _leave() -> None:
 
 
 def _before_fork() -> None:
-    if _native.have_subinterpreters():
+    # A hook cannot refuse: CPython ignores its exceptions.
+    if not _native.fork_is_safe():
         warnings.warn(
-            "os.fork() while a covet_py.PoolExecutor with subinterpreters is open: CPython will crash in the child; "
-            "shut the pool down first, or start processes by spawn or forkserver",
+            "os.fork() while a covet_py.PoolExecutor with subinterpreters is open: on this version CPython will crash in the "
+            "child; shut the pool down first, or start processes by spawn or forkserver",
             RuntimeWarning,
             stacklevel=2,
         )
 
 
-os.register_at_fork(before=_before_fork, after_in_child=_native.forget_pools)
+def _after_fork() -> None:
+    _native.after_fork()
+    _future.after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 # Runs before the interpreter joins its threads; `atexit` would be too late for that.
 threading._register_atexit(_shut_down)  # type: ignore[attr-defined]
