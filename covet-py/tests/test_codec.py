@@ -180,9 +180,9 @@ def test_nesting_beyond_the_limit_is_refused_and_harms_nobody(pool, send, make, 
 
 def test_objects_nested_beyond_what_pickle_can_are_refused(pool, send):
     with pytest.raises(pickle.PicklingError, match="argument 0: .*[Rr]ecursion"):
-        send(tasks.chain(20_000))
+        send(tasks.chain(100_000))
     with pytest.raises(pickle.PicklingError, match="[Rr]ecursion"):
-        pool.submit(tasks.chain, 20_000).result()
+        pool.submit(tasks.chain, 100_000).result()
     assert send(1) == 1
 
 
@@ -195,7 +195,7 @@ def test_deep_values_do_not_overflow_small_stacks(pool, kibibytes):
     def send():
         try:
             assert tasks.depth(pool.submit(tasks.same, tasks.deep(MAX_DEPTH)).result()) == MAX_DEPTH
-            for make, many in ((tasks.deep, 1_000_000), (tasks.chain, 20_000)):
+            for make, many in ((tasks.deep, 1_000_000), (tasks.chain, 100_000)):
                 value = make(many)
                 with pytest.raises(pickle.PicklingError):
                     pool.submit(tasks.same, value).result()
