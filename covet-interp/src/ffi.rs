@@ -75,6 +75,10 @@ unsafe extern "C" {
         hash: *mut Py_hash_t,
     ) -> c_int;
 
+    /// `PyErr_GetHandledException`: the exception that the calling thread handles (a new reference), or null.
+    #[link_name = "PyErr_GetHandledException"]
+    pub fn handled_exception() -> *mut PyObject;
+
     /// The first words of the runtime's memory, of which other threads may change some.
     #[cfg(unix)]
     #[link_name = "_PyRuntime"]

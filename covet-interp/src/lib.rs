@@ -47,6 +47,7 @@ mod codec;
 mod error;
 pub mod ffi;
 mod fork;
+mod frames;
 mod function;
 mod interpreter;
 mod job;

@@ -13,6 +13,10 @@ from pathlib import Path
 # A child that needs longer hangs. Generous: the cores are shared with other builds and tests.
 TIMEOUT = 30.0
 
+# A shell ignores SIGINT in what it starts in the background, and every child would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @dataclass
 class Outcome:

@@ -499,3 +499,8 @@ def mortal_objects(modules):
             # What the C code of a module keeps can be out of use already: `_asyncio` of 3.12 shows its free list.
             found.extend([vars(one)] if isinstance(one, types.ModuleType) else gc.get_referents(one))
     return [identity for identity, mortal in seen.items() if mortal]
+
+
+def frames_seen():
+    """How many threads the frames and exceptions of this process seem to be of."""
+    return len(sys._current_frames()), len(sys._current_exceptions())

@@ -120,6 +120,11 @@ def test_no_object_whose_references_are_counted_is_shared(two_interpreters):
     assert not of_worker & of_main
 
 
+def test_a_task_sees_no_frames_of_other_interpreters(two_interpreters):
+    assert len(sys._current_frames()) > 1
+    assert two_interpreters.call(tasks.frames_seen) == (1, 1)
+
+
 def test_signal_handlers_of_the_program_stay_in_the_main_interpreter(two_interpreters):
     before = signal.getsignal(signal.SIGUSR1)
     try:
