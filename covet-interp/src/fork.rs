@@ -88,9 +88,10 @@ impl<T: Default> PerProcess<T> {
     }
 }
 
-/// Whether a fork is harmless while there are subinterpreters: the runtime's list has been found. Without any it always is.
+/// Whether a fork is harmless while there are subinterpreters: the runtime's list has been found, and a GIL keeps other threads out
+/// of the runtime meanwhile. Free-threaded builds have none: what a thread of the parent locks there stays locked in the child.
 pub fn fork_is_safe() -> bool {
-    !NEWEST.load(Ordering::Relaxed).is_null()
+    !ffi::FREE_THREADED_BUILD && !NEWEST.load(Ordering::Relaxed).is_null()
 }
 
 /// Has forks noticed from now on.
@@ -121,7 +122,7 @@ unsafe extern "C" fn in_child() {
 /// Finds the runtime's list of interpreters, unless it is known.
 pub(crate) fn find_list(_: &Runtime) {
     #[cfg(unix)]
-    if !fork_is_safe() {
+    if NEWEST.load(Ordering::Relaxed).is_null() {
         // SAFETY: the runtime's memory is larger than this part of it. Python is initialised: there is a `Runtime`.
         let (fields, main) = unsafe { (&ffi::RUNTIME, ffi::PyInterpreterState_Main()) };
         // The newest interpreter and the main one stand side by side, in one place only.

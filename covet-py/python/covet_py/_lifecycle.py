@@ -82,8 +82,8 @@ def _before_fork() -> None:
     # A hook cannot refuse: CPython ignores its exceptions.
     if not _native.fork_is_safe():
         warnings.warn(
-            "os.fork() while a covet_py.PoolExecutor with subinterpreters is open: on this version CPython will crash in the "
-            "child; shut the pool down first, or start processes by spawn or forkserver",
+            "os.fork() while a covet_py.PoolExecutor with subinterpreters is open: on this Python the child can crash or hang; "
+            "shut the pool down first, or start processes by spawn or forkserver",
             RuntimeWarning,
             stacklevel=2,
         )
