@@ -13,7 +13,7 @@ use crate::workspace;
 const USAGE: &str = "\
 Usage: cargo xtask bench [AREA] [--quick] [--json FILE] [--case TEXT]
 
-  AREA          queue, or all (the default)
+  AREA          queue, awaited (its calls that wait as a task), or all (the default)
   --quick       fewer and shorter samples: under a minute, to see whether something is far off
   --json FILE   also write the table as JSON: area, case, unit, covet, peer, peer_value, ratio, samples
   --case TEXT   only the cases whose name contains this
@@ -24,7 +24,7 @@ machine's load; the calibration at the end tells whether it stayed the same.
 ";
 
 /// The areas, each a program of `benches`.
-const AREAS: [&str; 1] = ["queue"];
+const AREAS: [&str; 2] = ["queue", "awaited"];
 
 #[derive(Default)]
 struct Options {
