@@ -99,6 +99,12 @@ pub enum Error {
     Cancelled,
     /// The time given was not enough.
     TimedOut(Duration),
+    /// As many tasks wait already as may; the number says how many. It was not queued.
+    Full(usize),
+    /// The task's deadline had passed, by this much, when it could have begun. It was not begun.
+    Late(Duration),
+    /// The Rust code of the task panicked, with this message.
+    Panicked(String),
 }
 
 impl fmt::Display for Error {
@@ -118,6 +124,15 @@ impl fmt::Display for Error {
             }
             Self::Cancelled => f.write_str("the task was cancelled before it ran"),
             Self::TimedOut(limit) => write!(f, "not done after {limit:?}"),
+            Self::Full(size) => write!(
+                f,
+                "the queue is full: expected fewer than {size} tasks to wait; wait for room, or try again later"
+            ),
+            Self::Late(by) => write!(
+                f,
+                "the task was not begun: its deadline had passed {by:?} before it was its turn"
+            ),
+            Self::Panicked(message) => write!(f, "the task panicked: {message}"),
         }
     }
 }
