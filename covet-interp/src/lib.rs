@@ -15,6 +15,8 @@
 //!                 '------------------------'                       |  take / release
 //!   call, enter ---------------------------------------------------+-----> slots: interpreter + its own GIL
 //! ```
+//! [`Router`] runs Rust and Python work beside each other, each kind on threads of its own, under one bounded admission.
+//!
 //! No Python object crosses from one interpreter to another. What crosses are bytes: values of the built-in types go by a
 //! direct codec, everything else by pickle ([`Value`] is the Rust side of it).
 //!
@@ -51,6 +53,7 @@ mod loader;
 mod object;
 mod pool;
 mod registry;
+pub mod router;
 mod runtime;
 mod signals;
 mod slot;
@@ -68,6 +71,7 @@ pub use error::{Error, PythonError};
 pub use function::Function;
 pub use pool::{Builder, Pool};
 pub use registry::PoolsOf;
+pub use router::Router;
 pub use runtime::{Runtime, before_finalize};
 pub use strategy::{Decision, Facts, Strategy};
 pub use task::{Task, TaskState};
