@@ -88,8 +88,9 @@ impl<T: Default> PerProcess<T> {
     }
 }
 
-/// Whether a fork is harmless while there are subinterpreters: the runtime's list has been found, and a GIL keeps other threads out
-/// of the runtime meanwhile. Free-threaded builds have none: what a thread of the parent locks there stays locked in the child.
+/// Whether a fork is harmless while there are subinterpreters: the runtime's list has been found, and this is no free-threaded
+/// build. In the children of those (3.13) crashes and hangs were seen, whose cause is not known: no GIL keeps other threads out of
+/// the runtime while it forks.
 pub fn fork_is_safe() -> bool {
     !ffi::FREE_THREADED_BUILD && !NEWEST.load(Ordering::Relaxed).is_null()
 }

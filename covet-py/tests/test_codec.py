@@ -222,7 +222,7 @@ HUGE = 3 << 30
 
 @pytest.mark.skipif(
     not getattr(sys, "_is_gil_enabled", lambda: True)(),
-    reason="without a GIL, Python fills new memory at once: the values themselves would take 12 GiB",
+    reason="on free-threaded builds the values themselves are resident (13 GiB were seen), so peak memory says nothing",
 )
 @pytest.mark.parametrize("wrap", [lambda value: value, lambda value: [1, (value,)]], ids=["bare", "inside"])
 def test_a_value_of_3_gib_is_refused_before_it_is_copied(pool, send, wrap):
