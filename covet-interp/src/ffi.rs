@@ -75,10 +75,6 @@ unsafe extern "C" {
         hash: *mut Py_hash_t,
     ) -> c_int;
 
-    /// `PyErr_GetHandledException`: the exception that the calling thread handles (a new reference), or null.
-    #[link_name = "PyErr_GetHandledException"]
-    pub fn handled_exception() -> *mut PyObject;
-
     /// The first words of the runtime's memory, of which other threads may change some.
     #[cfg(unix)]
     #[link_name = "_PyRuntime"]
@@ -115,6 +111,67 @@ pub fn current_interpreter() -> *mut PyInterpreterState {
     }
     // SAFETY: `state` is the attached thread state, so it is alive.
     unsafe { PyThreadState_GetInterpreter(state) }
+}
+
+/// The part of a thread state that is laid out alike from 3.12 on (`struct _ts`, Include/cpython/pystate.h).
+#[repr(C)]
+struct ThreadState {
+    before: [usize; if cfg!(Py_3_15) {
+        18
+    } else if cfg!(Py_3_13) {
+        15
+    } else {
+        13
+    }],
+    handled: *const HandledExceptions,
+    dict: *mut PyObject,
+    gilstate_counter: c_int,
+    scheduled: *mut PyObject,
+    thread: c_ulong,
+}
+
+/// `_PyErr_StackItem`: the exceptions that a thread handles, the innermost first.
+#[repr(C)]
+struct HandledExceptions {
+    exception: *mut PyObject,
+    outer: *const HandledExceptions,
+}
+
+/// Whether this Python keeps its threads' identities where [`thread_of`] looks, and what they handle where
+/// [`exception_handled_by`] does.
+///
+/// # Safety
+/// A thread state is attached.
+pub unsafe fn thread_states_are_known() -> bool {
+    // SAFETY: attached to the calling thread; every version's thread state is longer than this part.
+    unsafe { OWN_GIL && thread_of(current()) == thread_ident() }
+}
+
+/// The identity of the thread that a state belongs to; 0 before it ran on one.
+///
+/// # Safety
+/// `state` is alive, and [`thread_states_are_known`].
+#[allow(clippy::useless_conversion)] // a C long has 32 bits elsewhere
+pub unsafe fn thread_of(state: *mut PyThreadState) -> u64 {
+    // SAFETY: alive and laid out like this, as promised.
+    unsafe { (*state.cast::<ThreadState>()).thread.into() }
+}
+
+/// The exception that a thread handles (borrowed), or null or `None`.
+///
+/// # Safety
+/// `state` is alive, [`thread_states_are_known`], and its thread does not run meanwhile, or is the calling one.
+pub unsafe fn exception_handled_by(state: *mut PyThreadState) -> *mut PyObject {
+    // SAFETY: alive and laid out like this, as promised; the list ends with the state's own item.
+    unsafe {
+        let mut item = &*(*state.cast::<ThreadState>()).handled;
+        while (item.exception.is_null() || item.exception == Py_None())
+            && let Some(outer) = item.outer.as_ref()
+        {
+            item = outer;
+        }
+        item.exception
+    }
 }
 
 /// Makes an interpreter with a GIL of its own; its first thread state is attached on return.

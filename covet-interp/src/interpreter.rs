@@ -15,6 +15,8 @@
 use crate::attach::Visit;
 use crate::error::Error;
 use crate::ffi;
+use crate::frames;
+use crate::object::Raised;
 
 /// An interpreter, attached to the thread that made it unless detached.
 ///
@@ -39,6 +41,10 @@ impl Interpreter {
         // but alive: the new one is set aside while the visit ends attached, as it must, then attached again.
         unsafe {
             let visit = Visit::main();
+            frames::install().map_err(|Raised| {
+                ffi::PyErr_Clear();
+                Error::NewInterpreter("sys of the main interpreter is not as expected".to_owned())
+            })?;
             let main = ffi::current();
             let state = ffi::new_interpreter().map_err(Error::NewInterpreter)?;
             ffi::PyEval_SaveThread();

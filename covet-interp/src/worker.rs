@@ -9,7 +9,6 @@
 
 use crate::borrow::Entered;
 use crate::error::Error;
-use crate::frames;
 use crate::function::Functions;
 use crate::interpreter::Interpreter;
 use crate::job::Turn;
@@ -166,7 +165,6 @@ unsafe fn first_steps(interpreter: &Interpreter, shared: &Shared) -> Result<Supp
             // Before anything that could load an extension module.
             loader::install()?;
             signals::install()?;
-            frames::install()?;
             // So that its "main thread" is this one.
             Object::import(c"threading")?;
         }

@@ -502,5 +502,29 @@ def mortal_objects(modules):
 
 
 def frames_seen():
-    """How many threads the frames and exceptions of this process seem to be of."""
-    return len(sys._current_frames()), len(sys._current_exceptions())
+    """The functions in which threads are, as `sys._current_frames` says, and how many exceptions are handled."""
+    names = sorted(frame.f_code.co_name for frame in sys._current_frames().values())
+    return names, sum(error is not None for error in sys._current_exceptions().values())
+
+
+def frames_seen_beside_a_thread():
+    """`frames_seen` while another thread of this interpreter handles an exception."""
+    there, go_on = threading.Event(), threading.Event()
+
+    def beside():
+        try:
+            raise KeyError("beside")
+        except KeyError:
+            there.set()
+            go_on.wait()
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    there.wait()
+    try:
+        while (seen := frames_seen())[0].count("wait") != 1:
+            pass
+        return seen
+    finally:
+        go_on.set()
+        thread.join()
