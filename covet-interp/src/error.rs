@@ -91,6 +91,8 @@ pub enum Error {
     Strategy(String),
     /// A value cannot cross between Rust and Python: too deep, too large, or not a tree.
     Value(String),
+    /// What was asked for makes no sense: what was expected, and what was found.
+    Invalid(String),
     /// The operating system did not give a thread.
     Thread(String),
     /// The pool was shut down before the task could be taken.
@@ -115,7 +117,7 @@ impl fmt::Display for Error {
             Self::Python(error) => error.fmt(f),
             Self::Runtime(what) => f.write_str(what),
             Self::NewInterpreter(why) => write!(f, "CPython could not make an interpreter: {why}"),
-            Self::Strategy(why) | Self::Value(why) => f.write_str(why),
+            Self::Strategy(why) | Self::Value(why) | Self::Invalid(why) => f.write_str(why),
             Self::Thread(why) => write!(f, "the operating system refused a thread: {why}"),
             Self::Closed => f.write_str("the pool is shut down: it takes no more tasks"),
             Self::Broken(why) => {

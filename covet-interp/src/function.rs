@@ -27,6 +27,8 @@ pub struct Function {
 enum Body {
     Reference { module: String, name: String },
     Value { pickled: Arc<[u8]>, fixed: bool },
+    Source(String),
+    Code(Vec<u8>),
 }
 
 impl Function {
@@ -77,6 +79,20 @@ impl Function {
         function
     }
 
+    /// Source text as a function. Each call runs it in a namespace of its own, where `args` is the tuple of arguments; what it
+    /// leaves in the variable `result` is the result.
+    ///
+    /// An interpreter compiles it once. Text that does not compile raises `SyntaxError` in each task.
+    pub fn source(text: &str) -> Arc<Self> {
+        Self::new(Body::Source(text.to_owned()))
+    }
+
+    /// As [`Function::source`], for a code object that `marshal.dumps` wrote in this version of Python: other versions read it
+    /// as nonsense. It is trusted: `marshal` is not safe against bytes made to harm.
+    pub fn code(marshalled: &[u8]) -> Arc<Self> {
+        Self::new(Body::Code(marshalled.to_vec()))
+    }
+
     /// Whether an interpreter may use what it made of it for another task.
     pub fn is_fixed(&self) -> bool {
         !matches!(self.body, Body::Value { fixed: false, .. })
@@ -120,6 +136,12 @@ impl Function {
                 Body::Value { pickled, .. } => {
                     support.part(c"loads")?.call(&[&Object::bytes(pickled)?])
                 }
+                Body::Source(text) => support
+                    .part(c"from_source")?
+                    .call(&[&Object::string(text)?]),
+                Body::Code(marshalled) => support
+                    .part(c"from_marshal")?
+                    .call(&[&Object::bytes(marshalled)?]),
             }
         }
     }

@@ -49,6 +49,7 @@ pub mod ffi;
 mod fork;
 mod frames;
 mod function;
+mod handle;
 mod interpreter;
 mod job;
 mod loader;
@@ -73,12 +74,13 @@ pub use codec::{MAX_DEPTH, max_message_size, set_max_message_size};
 pub use error::{Error, PythonError};
 pub use fork::fork_is_safe;
 pub use function::Function;
+pub use handle::{TaskHandle, TaskState};
 pub use pool::{Builder, Pool};
 pub use registry::PoolsOf;
 pub use router::Router;
 pub use runtime::{Runtime, before_finalize};
 pub use strategy::{Decision, Facts, Strategy};
-pub use task::{Task, TaskState};
+pub use task::Task;
 pub use value::{Value, WrongType};
 
 /// For crates that bind Python themselves: owned references, and the codec between objects and messages.

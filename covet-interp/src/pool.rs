@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::ffi;
 use crate::fork::{self, Process};
 use crate::function::Function;
+use crate::handle::TaskHandle;
 use crate::job::{self, Job, Turn};
 use crate::object::Raised;
 use crate::registry;
@@ -232,21 +233,58 @@ impl Pool {
     /// Has a worker call `function` with `arguments`; waits (detached) while the queue is full.
     ///
     /// # Errors
-    /// [`Error::Closed`] or [`Error::Broken`].
-    pub fn submit(&self, function: Arc<Function>, arguments: &[Value]) -> Result<Arc<Task>, Error> {
-        let mut message = Vec::new();
-        Value::write_call(arguments, &mut message)?;
-        let task = Task::new(function, message);
-        self.submit_task(&task, None)?;
-        Ok(task)
+    /// As [`Pool::submit_task`].
+    pub fn submit(
+        &self,
+        function: Arc<Function>,
+        arguments: &[Value],
+    ) -> Result<TaskHandle, Error> {
+        self.submit_task(Task::new(function, arguments))
     }
 
-    /// Queues a task; waits (detached) while the queue is full, until the deadline.
+    /// Queues a task; waits (detached) while the queue is full.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a task that cannot be sent; [`Error::Closed`] or [`Error::Broken`].
+    pub fn submit_task(&self, task: Task) -> Result<TaskHandle, Error> {
+        let handle = self.prepare(task)?;
+        self.queue(&handle, None)?;
+        Ok(handle)
+    }
+
+    /// Queues a task if there is room for it now.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if there is none, and as [`Pool::submit_task`].
+    pub fn try_submit_task(&self, task: Task) -> Result<TaskHandle, Error> {
+        let handle = self.prepare(task)?;
+        match self
+            .shared
+            .ring
+            .try_push(Arc::clone(handle.core()) as Arc<dyn Job>)
+        {
+            Ok(()) => Ok(handle),
+            Err(TryPushError::Full(_)) => Err(Error::Full(self.shared.ring.capacity())),
+            Err(TryPushError::Closed(_)) => Err(self.shared.refusal()),
+        }
+    }
+
+    /// The handle of a task for this pool that is not queued yet, for who waits for room in steps of his own.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a task that cannot be sent.
+    pub fn prepare(&self, task: Task) -> Result<TaskHandle, Error> {
+        let (function, message) = task.into_call()?;
+        Ok(TaskHandle::new(function, message, Arc::clone(&self.shared)))
+    }
+
+    /// Queues a task that was [prepared](Pool::prepare), once; waits (detached) while the queue is full, until the deadline.
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::Broken`], or [`Error::TimedOut`]: it is not queued then.
-    pub fn submit_task(&self, task: &Arc<Task>, deadline: Option<Instant>) -> Result<(), Error> {
-        self.shared.push(Arc::clone(task) as Arc<dyn Job>, deadline)
+    pub fn queue(&self, task: &TaskHandle, deadline: Option<Instant>) -> Result<(), Error> {
+        self.shared
+            .push(Arc::clone(task.core()) as Arc<dyn Job>, deadline)
     }
 
     /// An empty batch, to be filled by [`Pool::append`]. With `chunk_size`, chunks have that many items; otherwise they are
@@ -305,10 +343,11 @@ impl Pool {
     }
 
     /// Runs a task that is still queued on this thread, if an interpreter is idle. Returns whether it did.
-    pub fn help_task(&self, task: &Task) -> bool {
-        task.is_wanted()
+    pub fn help_task(&self, task: &TaskHandle) -> bool {
+        let core = task.core();
+        core.is_wanted()
             && self.try_enter().is_some_and(|mut here| {
-                task.run(&mut here);
+                core.run(&mut here);
                 true
             })
     }

@@ -225,11 +225,33 @@ def here():
     return path, list(getattr(sys, "argv", [""]))
 
 
+def from_source(source):
+    """A function that runs source text in a namespace of its own; what it leaves in `result` is its value."""
+    return _from_code(compile(source, "<covet>", "exec"))
+
+
+def from_marshal(data):
+    """As `from_source`, for a code object."""
+    import marshal
+
+    code = marshal.loads(data)
+    if not isinstance(code, type(_from_code.__code__)):
+        raise TypeError(f"expected a marshalled code object, found one of type {type(code).__qualname__!r}")
+    return _from_code(code)
+
+
+def _from_code(code):
+    def run(*args):
+        namespace = {"__name__": "__covet__", "__builtins__": __builtins__, "args": args}
+        exec(code, namespace)
+        return namespace.get("result")
+
+    return run
+
+
 def run_source(source):
-    """Runs source text in a namespace of its own; what it leaves in `result` is its value."""
-    namespace = {"__name__": "__covet__", "__builtins__": __builtins__}
-    exec(compile(source, "<covet>", "exec"), namespace)
-    return namespace.get("result")
+    """Runs source text once."""
+    return from_source(source)()
 
 
 def leave():

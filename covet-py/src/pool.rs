@@ -5,7 +5,7 @@ use crate::errors::{raise_error, raise_remote};
 use crate::state::{Once, State, method};
 use crate::{map, task};
 use covet_interp::raw::{Object, Raised};
-use covet_interp::{Entered, Error, Function, Pool, Runtime, Task, ffi};
+use covet_interp::{Entered, Error, Function, Pool, Runtime, Task, TaskHandle, ffi};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -256,12 +256,11 @@ unsafe fn call_with(
                 Err(error) => Err(raise_remote(state, &error)),
             };
         }
-        let task = Task::new(function, std::mem::take(buffer));
+        let task = prepare(state, pool, Task::message(function, std::mem::take(buffer)))?;
         queue(state, pool, &task)?;
         if let Err(Raised) = state.wait(None, |until| task.wait(until)) {
             // Ctrl-C: nobody waits for it any more.
-            task.cancel();
-            pool.interrupt(Some(task.number()));
+            task.interrupt();
             return Err(Raised);
         }
         task::value(state, &task)
@@ -299,10 +298,15 @@ fn enter<'p>(state: &State, pool: &'p Pool) -> Result<Option<Entered<'p>>, Raise
     }
 }
 
+fn prepare(state: &State, pool: &Pool, task: Task) -> Result<TaskHandle, Raised> {
+    pool.prepare(task)
+        .map_err(|error| raise_error(state, &error))
+}
+
 /// Queues a task; waits while the queue is full.
-pub(crate) fn queue(state: &State, pool: &Pool, task: &Arc<Task>) -> Result<(), Raised> {
+pub(crate) fn queue(state: &State, pool: &Pool, task: &TaskHandle) -> Result<(), Raised> {
     let mut refusal = None;
-    state.wait(None, |until| match pool.submit_task(task, until) {
+    state.wait(None, |until| match pool.queue(task, until) {
         Err(Error::TimedOut(_)) => false,
         outcome => {
             refusal = outcome.err();
@@ -335,11 +339,11 @@ unsafe fn submit(
         });
         let task = match sent {
             Ok(function) => {
-                let task = Task::new(function, message);
+                let task = prepare(state, pool, Task::message(function, message))?;
                 queue(state, pool, &task)?;
                 task
             }
-            Err(Raised) => Task::failed(Error::Python(state.support.take_error())),
+            Err(Raised) => TaskHandle::failed(Error::Python(state.support.take_error())),
         };
         task::make(state, pool, task)
     }

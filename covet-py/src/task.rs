@@ -5,7 +5,7 @@ use crate::errors::raise_error;
 use crate::pool::{may_run_here, none};
 use crate::state::{State, method};
 use covet_interp::raw::{Object, Raised};
-use covet_interp::{Pool, Task, TaskState, ffi};
+use covet_interp::{Pool, TaskHandle, TaskState, ffi};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Weak};
@@ -15,7 +15,7 @@ use std::time::Instant;
 #[repr(C)]
 struct TaskObject {
     head: ffi::PyObject,
-    task: Arc<Task>,
+    task: TaskHandle,
     pool: Weak<Pool>,
 }
 
@@ -85,7 +85,7 @@ pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Rai
 pub(crate) unsafe fn make(
     state: &State,
     pool: &Arc<Pool>,
-    task: Arc<Task>,
+    task: TaskHandle,
 ) -> Result<Object, Raised> {
     // SAFETY: attached; the fields are written before anyone else sees the object.
     unsafe {
@@ -128,7 +128,7 @@ unsafe fn parts<'a>(this: *mut ffi::PyObject) -> Result<(&'a TaskObject, &'a Sta
 ///
 /// # Safety
 /// Attached to the interpreter of `state`.
-pub(crate) unsafe fn value(state: &State, task: &Task) -> Result<Object, Raised> {
+pub(crate) unsafe fn value(state: &State, task: &TaskHandle) -> Result<Object, Raised> {
     match task.outcome() {
         // SAFETY: attached, as promised.
         Some(Ok(message)) => unsafe { state.support.decode(message) },

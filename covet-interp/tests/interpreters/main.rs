@@ -3,5 +3,6 @@
 mod borrow;
 mod codec;
 mod common;
+mod handle;
 mod loader;
 mod pool;
