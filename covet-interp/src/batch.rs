@@ -275,9 +275,9 @@ impl Batch {
     }
 
     /// Runs one chunk on a thread that is no worker's. `Again` if there was one.
-    pub(crate) fn run_as_guest(&self, here: &mut Entered<'_>) -> Turn {
+    pub(crate) fn run_as_guest(self: &Arc<Self>, here: &mut Entered<'_>) -> Turn {
         self.input().runners += 1;
-        let turn = self.run(here);
+        let turn = Arc::clone(self).run(here);
         if turn == Turn::Again {
             self.lose_runner();
         }
@@ -315,11 +315,15 @@ struct Taken {
 }
 
 impl Job for Batch {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
     fn is_wanted(&self) -> bool {
         true
     }
 
-    fn run(&self, here: &mut Entered<'_>) -> Turn {
+    fn run(self: Arc<Self>, here: &mut Entered<'_>) -> Turn {
         let Some(Taken {
             block,
             start,
@@ -331,18 +335,21 @@ impl Job for Batch {
         };
         let mut results = Block::default();
         let mut buffer = Vec::new();
-        here.begin(self.number);
+        here.begin(Arc::clone(&self) as Arc<dyn Job>);
         here.open(&self.function);
         let began = Instant::now();
+        let mut failed = 0;
         for i in start..start + count {
             if self.cancelled.load(Ordering::Relaxed) {
                 break;
             }
+            here.advance();
             let out = results.buffer();
             if let Some(error) = support::read_failure(block.message(i)) {
                 out.push(RAISED);
                 out.extend_from_slice(error);
                 results.end_message();
+                failed += 1;
                 continue;
             }
             buffer.clear();
@@ -355,13 +362,16 @@ impl Job for Batch {
                 Err(error) => {
                     out.push(RAISED);
                     error.write(out);
+                    failed += 1;
                 }
             }
             results.end_message();
         }
         here.finish();
+        let ran = began.elapsed();
+        here.count(results.len() as u64 - failed, failed, ran, Duration::ZERO);
         if results.len() == count {
-            self.function.took(began.elapsed() / count as u32);
+            self.function.took(ran / count as u32);
             self.publish(first, Chunk { results });
         }
         Turn::Again
@@ -370,6 +380,13 @@ impl Job for Batch {
     fn abandon(&self, why: &Error) {
         self.lose_runner();
         self.fail(why.clone());
+    }
+
+    fn lose(&self, ran: Duration) {
+        self.fail(Error::Lost {
+            what: self.function.to_string(),
+            ran,
+        });
     }
 }
 

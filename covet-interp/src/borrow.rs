@@ -8,13 +8,14 @@ use crate::attach;
 use crate::error::{Error, PythonError};
 use crate::ffi;
 use crate::function::Function;
+use crate::job::Job;
 use crate::object::{Object, Raised};
+use crate::shared::Shared;
 use crate::slot::{Local, Slot};
 use crate::value::Value;
-use covet_queue::EventCount;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// This thread is attached to an interpreter of a pool, and has it to itself, while this lives.
 ///
@@ -23,7 +24,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Entered<'p> {
     slot: Arc<Slot>,
-    idle: &'p EventCount,
+    pool: &'p Shared,
     /// What was attached before; null if nothing was.
     before: *mut ffi::PyThreadState,
     /// False when this thread was attached to the right interpreter all along.
@@ -32,13 +33,14 @@ pub struct Entered<'p> {
 }
 
 impl<'p> Entered<'p> {
-    /// Enters a slot that the caller has taken, and tells `idle` when it is free again.
-    pub(crate) fn new(slot: Arc<Slot>, idle: &'p EventCount) -> Self {
+    /// Enters a slot of the pool that the caller has taken.
+    pub(crate) fn new(slot: Arc<Slot>, pool: &'p Shared) -> Self {
         let current = ffi::current();
+        slot.seat().count_lent();
         if ffi::current_interpreter() == slot.interpreter() {
             return Self {
                 slot,
-                idle,
+                pool,
                 before: current,
                 switched: false,
                 not_send: PhantomData,
@@ -56,7 +58,7 @@ impl<'p> Entered<'p> {
         }
         Self {
             slot,
-            idle,
+            pool,
             before: current,
             switched: true,
             not_send: PhantomData,
@@ -146,10 +148,26 @@ impl<'p> Entered<'p> {
         }
     }
 
-    /// Says that this is where job `number` runs, until the next [`Entered::finish`]: before its state says so, for whoever
+    /// Says that this is where the job runs, until the next [`Entered::finish`]: before its state says so, for whoever
     /// sees that state and wants to interrupt it.
-    pub(crate) fn begin(&mut self, number: u64) {
-        self.slot.begin(number);
+    pub(crate) fn begin(&mut self, job: Arc<dyn Job>) {
+        self.slot.begin(job);
+    }
+
+    /// Says that the job goes on to its next part: what was interrupted before has reacted.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.slot.advance();
+    }
+
+    /// Whether the interpreter has run what it may in its life.
+    pub(crate) fn is_worn_out(&self) -> bool {
+        self.slot.is_worn_out(self.pool.options())
+    }
+
+    /// Counts what was run here.
+    pub(crate) fn count(&mut self, done: u64, failed: u64, busy: Duration, waited: Duration) {
+        self.slot.count(done, failed, busy, waited);
     }
 
     /// Lets others interrupt what runs here from now on. The function is resolved first: an exception in the middle of an
@@ -169,6 +187,7 @@ impl<'p> Entered<'p> {
     pub(crate) fn finish(&mut self) {
         // SAFETY: this guard's thread is attached.
         unsafe { self.slot.finish() }
+        self.pool.job_ended();
         self.end_task();
     }
 
@@ -191,7 +210,7 @@ impl Drop for Entered<'_> {
                 ffi::PyEval_SaveThread();
             }
             self.slot.release();
-            self.idle.notify_one();
+            self.pool.idle().notify_one();
             if self.switched && !self.before.is_null() {
                 ffi::PyEval_RestoreThread(self.before);
                 attach::away(-1);

@@ -101,6 +101,13 @@ pub enum Error {
     Broken(String),
     /// The task was cancelled before it ran.
     Cancelled,
+    /// It was interrupted and did not stop within the pool's grace, so its worker was given up, and replaced.
+    Lost {
+        /// What it ran.
+        what: String,
+        /// For how long it had run then.
+        ran: Duration,
+    },
     /// The time given was not enough.
     TimedOut(Duration),
     /// As many tasks wait already as may; the number says how many. It was not queued.
@@ -127,6 +134,11 @@ impl fmt::Display for Error {
                 )
             }
             Self::Cancelled => f.write_str("the task was cancelled before it ran"),
+            Self::Lost { what, ran } => write!(
+                f,
+                "{what} did not stop when it was interrupted, and was given up after {ran:.1?}: it is blocked in C code, or \
+                 catches KeyboardInterrupt"
+            ),
             Self::TimedOut(limit) => write!(f, "not done after {limit:?}"),
             Self::Full(size) => write!(
                 f,

@@ -10,6 +10,7 @@ use crate::fork::PerProcess;
 use crate::object::{Object, Raised};
 use crate::support::Support;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -143,6 +144,21 @@ impl Function {
                     .part(c"from_marshal")?
                     .call(&[&Object::bytes(marshalled)?]),
             }
+        }
+    }
+}
+
+/// What a person would call it.
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.body {
+            Body::Reference { module, name } => write!(f, "{module}.{name}"),
+            Body::Value { .. } => f.write_str("a function sent by value"),
+            Body::Source(text) => {
+                let line = text.trim().lines().next().unwrap_or_default();
+                write!(f, "source text that begins with {line:?}")
+            }
+            Body::Code(_) => f.write_str("a code object"),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
 use crate::pool::Shared;
+use crate::seat::Seat;
 use crate::value::Value;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +64,9 @@ pub(crate) struct Core {
     function: Arc<Function>,
     /// The pool that it is for; none for one that has failed before.
     pool: Option<Arc<Shared>>,
+    /// The worker that has to run it, if it matters.
+    seat: Option<Arc<Seat>>,
+    made: Instant,
     /// The message of the arguments, until it runs.
     arguments: Mutex<Vec<u8>>,
     state: AtomicU8,
@@ -73,11 +77,18 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    fn new(function: Arc<Function>, arguments: Vec<u8>, pool: Option<Arc<Shared>>) -> Arc<Self> {
+    fn new(
+        function: Arc<Function>,
+        arguments: Vec<u8>,
+        pool: Option<Arc<Shared>>,
+        seat: Option<Arc<Seat>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             number: job::next_number(),
             function,
             pool,
+            seat,
+            made: Instant::now(),
             arguments: Mutex::new(arguments),
             state: AtomicU8::new(TaskState::Queued as u8),
             outcome: OnceLock::new(),
@@ -85,6 +96,11 @@ impl Core {
             done: Condvar::new(),
             process: Process::this(),
         })
+    }
+
+    /// The worker that has to run it, if it matters.
+    pub(crate) fn seat(&self) -> Option<&Arc<Seat>> {
+        self.seat.as_ref()
     }
 
     /// In a child of `fork`, what its parent had not finished is done, with an error.
@@ -110,6 +126,9 @@ impl Core {
 
     fn cancel(&self) -> bool {
         if self.process.is_this() && self.move_on(TaskState::Queued, TaskState::Cancelled) {
+            if let Some(pool) = &self.pool {
+                pool.count_cancelled();
+            }
             self.tell(self.waiting());
         }
         self.state() == TaskState::Cancelled
@@ -165,9 +184,11 @@ impl Core {
         observer();
     }
 
-    /// Ends the task, which this thread has moved to Running.
+    /// Ends the task, which is Running. The first outcome counts: a task that was given up may still return.
     fn end(&self, outcome: Result<Vec<u8>, Error>) {
-        let _ = self.outcome.set(outcome);
+        if self.outcome.set(outcome).is_err() {
+            return;
+        }
         let waiting = self.waiting();
         // Release pairs with the acquire in `state`. Under the lock, so that nobody begins to wait meanwhile.
         self.state.store(TaskState::Done as u8, Ordering::Release);
@@ -191,12 +212,17 @@ impl Core {
 }
 
 impl Job for Core {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
     fn is_wanted(&self) -> bool {
         self.state() == TaskState::Queued
     }
 
-    fn run(&self, here: &mut Entered<'_>) -> Turn {
-        here.begin(self.number);
+    fn run(self: Arc<Self>, here: &mut Entered<'_>) -> Turn {
+        here.begin(Arc::clone(&self) as Arc<dyn Job>);
+        let began = Instant::now();
         let begun = self.move_on(TaskState::Queued, TaskState::Running);
         let outcome = begun.then(|| {
             let arguments = self.arguments.lock();
@@ -208,6 +234,8 @@ impl Job for Core {
         });
         here.finish();
         if let Some(outcome) = outcome {
+            let failed = u64::from(outcome.is_err());
+            here.count(1 - failed, failed, began.elapsed(), began - self.made);
             self.end(outcome);
         }
         Turn::Done
@@ -219,6 +247,13 @@ impl Job for Core {
         } else if self.move_on(TaskState::Queued, TaskState::Running) {
             self.end(Err(why.clone()));
         }
+    }
+
+    fn lose(&self, ran: Duration) {
+        self.end(Err(Error::Lost {
+            what: self.function.to_string(),
+            ran,
+        }));
     }
 }
 
@@ -242,8 +277,13 @@ type WakerCell = Mutex<Option<Waker>>;
 
 impl TaskHandle {
     /// A task that is not queued yet.
-    pub(crate) fn new(function: Arc<Function>, arguments: Vec<u8>, pool: Arc<Shared>) -> Self {
-        Self::of(Core::new(function, arguments, Some(pool)))
+    pub(crate) fn new(
+        function: Arc<Function>,
+        arguments: Vec<u8>,
+        pool: Arc<Shared>,
+        seat: Option<Arc<Seat>>,
+    ) -> Self {
+        Self::of(Core::new(function, arguments, Some(pool), seat))
     }
 
     fn of(core: Arc<Core>) -> Self {
@@ -252,7 +292,7 @@ impl TaskHandle {
 
     /// The handle of a task that is done already, with an error: one whose arguments could not be sent.
     pub fn failed(error: Error) -> Self {
-        let core = Core::new(Function::reference("", ""), Vec::new(), None);
+        let core = Core::new(Function::reference("", ""), Vec::new(), None, None);
         core.abandon(&error);
         Self::of(core)
     }

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::panic::catch_unwind;
 use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 const NAME: &CStr = c"_covet_loader";
@@ -131,6 +132,7 @@ unsafe extern "C" fn admit(
                 verdict(&name.text(), &path)
             };
             if let Verdict::Refused(reason) = verdict {
+                REFUSALS.fetch_add(1, Ordering::Relaxed);
                 let text = Object::string(&reason)?;
                 let path = Object::string(&path)?;
                 ffi::PyErr_SetImportError(text.as_ptr(), name.as_ptr(), path.as_ptr());
@@ -153,6 +155,14 @@ unsafe extern "C" fn admit(
             std::ptr::null_mut()
         }
     }
+}
+
+/// Loads that were refused.
+static REFUSALS: AtomicU64 = AtomicU64::new(0);
+
+/// How many loads were refused in this process.
+pub(crate) fn refused_imports() -> u64 {
+    REFUSALS.load(Ordering::Relaxed)
 }
 
 fn verdict(name: &str, path: &str) -> Verdict {

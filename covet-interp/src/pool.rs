@@ -1,136 +1,38 @@
-//! Interpreters behind one ring: made by workers, lent to callers.
+//! The handle of a pool: interpreters behind one ring, made by workers, lent to callers.
 
 use crate::attach::{AtMain, Detached};
 use crate::batch::{Batch, Block};
 use crate::borrow::{self, Entered};
+use crate::builder::{Builder, check_workers};
 use crate::error::Error;
 use crate::ffi;
-use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::handle::TaskHandle;
-use crate::job::{self, Job, Turn};
+use crate::job::{Job, Turn};
 use crate::object::Raised;
 use crate::registry;
-use crate::runtime::Runtime;
-use crate::slot::{self, Slot};
-use crate::strategy::{Decision, Strategy};
+pub(crate) use crate::shared::{Options, Shared};
+use crate::slot;
+use crate::stats::Stats;
+use crate::strategy::Decision;
 use crate::support::Support;
 use crate::task::Task;
 use crate::value::Value;
 use crate::worker;
-use covet_queue::mpmc::{self, Consumer, Producer};
-use covet_queue::{EventCount, PushTimeoutError, TryPushError};
-use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
-
-/// Jobs that may wait in the ring, unless the builder says otherwise.
-const QUEUE_SIZE: usize = 16 << 10;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A set of interpreters, each owned by a worker thread, that run tasks from one bounded ring and are lent to calling
 /// threads while they are idle.
 ///
+/// A task that is interrupted and does not stop within the pool's [grace](Builder::grace), because it is blocked in C code, is
+/// *lost*: its handle gets [`Error::Lost`], and a new worker with a new interpreter takes the place of the one that it keeps.
+///
 /// Dropping it closes it and does not wait: its workers finish what is queued, end their interpreters, and end. Wait for them
-/// with [`Pool::wait_ended`]; dropping the [`Runtime`] that started Python waits as well.
+/// with [`Pool::wait_ended`]; dropping the [`Runtime`](crate::Runtime) that started Python waits as well.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
-}
-
-/// How a [`Pool`] is made.
-#[derive(Debug, Default)]
-pub struct Builder {
-    workers: Option<usize>,
-    strategy: Option<Strategy>,
-    queue_size: Option<usize>,
-    name: Option<String>,
-    preload: Vec<String>,
-    initializer: Option<(Arc<Function>, Vec<u8>)>,
-}
-
-impl Builder {
-    /// How many workers; the default is the number of cores that this process may use.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers.max(1));
-        self
-    }
-
-    /// Where tasks run; by default chosen from what this Python can do.
-    pub fn strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = Some(strategy);
-        self
-    }
-
-    /// How many tasks may wait before [`Pool::submit`] waits itself; the default is 16384.
-    pub fn queue_size(mut self, tasks: usize) -> Self {
-        self.queue_size = Some(tasks.max(1));
-        self
-    }
-
-    /// The name of the worker threads, before their number.
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
-        self
-    }
-
-    /// A module that every interpreter imports before its first task.
-    pub fn preload(mut self, module: &str) -> Self {
-        self.preload.push(module.to_owned());
-        self
-    }
-
-    /// A function that every worker calls before its first task, with the arguments of a message. If it raises, the pool is
-    /// broken.
-    pub fn initializer(mut self, function: Arc<Function>, arguments: Vec<u8>) -> Self {
-        self.initializer = Some((function, arguments));
-        self
-    }
-
-    /// Makes the pool. Returns once the workers' threads run; their interpreters are made meanwhile, and whoever needs
-    /// one waits for it.
-    ///
-    /// # Errors
-    /// [`Error::Strategy`] when the strategy asked for cannot work here; [`Error::Runtime`] when the calling interpreter is
-    /// about to end; [`Error::Thread`] when no thread can be had.
-    pub fn build(self, runtime: &Runtime) -> Result<Pool, Error> {
-        let decision = runtime.facts().decide(self.strategy)?;
-        if decision.strategy == Strategy::Subinterpreters {
-            fork::find_list(runtime);
-        }
-        let workers = self.workers.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-        });
-        let (ring, intake) = mpmc::bounded(self.queue_size.unwrap_or(QUEUE_SIZE));
-        let shared = Arc::new(Shared {
-            process: Process::this(),
-            number: job::next_number(),
-            home: registry::this_interpreter(),
-            name: self.name.unwrap_or_else(|| "covet".to_owned()),
-            decision,
-            place: place(),
-            preload: self.preload,
-            initializer: self.initializer,
-            ring,
-            intake,
-            seats: (0..workers).map(|_| OnceLock::new()).collect(),
-            idle: EventCount::new(),
-            failure: OnceLock::new(),
-            live: Mutex::new(workers),
-            ended: Condvar::new(),
-        });
-        registry::enlist(&shared)?;
-        for index in 0..workers {
-            if let Err(error) = worker::spawn(&shared, index) {
-                // The ones that do not run count as ended; those that do end by themselves.
-                shared.ring.close();
-                for _ in index..workers {
-                    shared.worker_ended();
-                }
-                return Err(error);
-            }
-        }
-        Ok(Pool { shared })
-    }
 }
 
 /// Where the calling interpreter imports from, as a message for `enter` in support.py.
@@ -156,14 +58,48 @@ impl Pool {
         Builder::default()
     }
 
+    pub(crate) fn new(options: Options) -> Result<Self, Error> {
+        let workers = options.workers;
+        let shared = Shared::new(options, registry::this_interpreter(), place());
+        registry::enlist(&shared)?;
+        // Dropped after an error, it closes: the workers that run end by themselves.
+        let pool = Self { shared };
+        worker::hire(&pool.shared, workers)?;
+        Ok(pool)
+    }
+
     /// Where its tasks run, and why there.
     pub fn decision(&self) -> &Decision {
-        &self.shared.decision
+        self.shared.decision()
     }
 
     /// How many workers it has.
     pub fn workers(&self) -> usize {
-        self.shared.seats.len()
+        self.shared.workers()
+    }
+
+    /// Grows or shrinks the pool to so many workers, 1 to 256. Workers that are too many finish what they run and what waits
+    /// for them alone; the last ones go. Does not wait for them, nor for new ones to be ready.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another number; [`Error::Closed`] or [`Error::Broken`]; [`Error::Thread`] when no thread can be had:
+    /// the pool has fewer workers than asked for then.
+    pub fn resize(&self, workers: usize) -> Result<(), Error> {
+        worker::hire(&self.shared, check_workers(workers)?)
+    }
+
+    /// What it has done so far. Costs some loads and locks for each worker; the workers do not notice.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// Waits (detached) until the interpreters of all workers are ready, or until the deadline.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] with the reason when a worker could not start; [`Error::Closed`]; [`Error::TimedOut`].
+    pub fn wait_ready(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        let _detached = Detached::new();
+        self.shared.wait_ready(deadline)
     }
 
     /// Lends this thread an idle interpreter; waits (detached) while all are busy.
@@ -191,7 +127,7 @@ impl Pool {
         let slot = {
             let _detached = Detached::new();
             self.shared
-                .idle
+                .idle()
                 .wait_until(None, || match self.shared.take_any_slot() {
                     Some(slot) => Some(Ok(slot)),
                     None if self.shared.is_closed() => Some(Err(self.shared.refusal())),
@@ -199,7 +135,7 @@ impl Pool {
                 })
         };
         match slot {
-            Some(Ok(slot)) => Ok(Entered::new(slot, &self.shared.idle)),
+            Some(Ok(slot)) => Ok(Entered::new(slot, &self.shared)),
             Some(Err(error)) => Err(error),
             None => Err(Error::Closed),
         }
@@ -212,8 +148,8 @@ impl Pool {
         if shared.is_closed() || !borrow::enough_stack() {
             return None;
         }
-        let slot = slot::take_known(shared.number).or_else(|| shared.take_any_slot())?;
-        Some(Entered::new(slot, &shared.idle))
+        let slot = slot::take_known(shared.number()).or_else(|| shared.take_any_slot())?;
+        Some(Entered::new(slot, shared))
     }
 
     /// Calls `function` with `arguments` on this thread, in an idle interpreter.
@@ -258,15 +194,8 @@ impl Pool {
     /// [`Error::Full`] if there is none, and as [`Pool::submit_task`].
     pub fn try_submit_task(&self, task: Task) -> Result<TaskHandle, Error> {
         let handle = self.prepare(task)?;
-        match self
-            .shared
-            .ring
-            .try_push(Arc::clone(handle.core()) as Arc<dyn Job>)
-        {
-            Ok(()) => Ok(handle),
-            Err(TryPushError::Full(_)) => Err(Error::Full(self.shared.ring.capacity())),
-            Err(TryPushError::Closed(_)) => Err(self.shared.refusal()),
-        }
+        self.shared.try_queue(handle.core())?;
+        Ok(handle)
     }
 
     /// The handle of a task for this pool that is not queued yet, for who waits for room in steps of his own.
@@ -274,8 +203,17 @@ impl Pool {
     /// # Errors
     /// [`Error::Invalid`] for a task that cannot be sent.
     pub fn prepare(&self, task: Task) -> Result<TaskHandle, Error> {
-        let (function, message) = task.into_call()?;
-        Ok(TaskHandle::new(function, message, Arc::clone(&self.shared)))
+        let (function, message) = task.call?;
+        let seat = task
+            .worker
+            .map(|index| self.shared.seat(index))
+            .transpose()?;
+        Ok(TaskHandle::new(
+            function,
+            message,
+            Arc::clone(&self.shared),
+            seat,
+        ))
     }
 
     /// Queues a task that was [prepared](Pool::prepare), once; waits (detached) while the queue is full, until the deadline.
@@ -283,8 +221,7 @@ impl Pool {
     /// # Errors
     /// [`Error::Closed`], [`Error::Broken`], or [`Error::TimedOut`]: it is not queued then.
     pub fn queue(&self, task: &TaskHandle, deadline: Option<Instant>) -> Result<(), Error> {
-        self.shared
-            .push(Arc::clone(task.core()) as Arc<dyn Job>, deadline)
+        self.shared.queue(task.core(), deadline)
     }
 
     /// An empty batch, to be filled by [`Pool::append`]. With `chunk_size`, chunks have that many items; otherwise they are
@@ -347,19 +284,20 @@ impl Pool {
         let core = task.core();
         core.is_wanted()
             && self.try_enter().is_some_and(|mut here| {
-                core.run(&mut here);
+                Arc::clone(core).run(&mut here);
                 true
             })
     }
 
     /// Runs one chunk of a batch on this thread, if an interpreter is idle. Returns whether it did.
-    pub fn help_batch(&self, batch: &Batch) -> bool {
+    pub fn help_batch(&self, batch: &Arc<Batch>) -> bool {
         self.try_enter()
             .is_some_and(|mut here| batch.run_as_guest(&mut here) == Turn::Again)
     }
 
     /// Raises `KeyboardInterrupt` in what runs under this number (of a task or a batch; `None`: in all that runs), as soon as
-    /// its interpreter's GIL can be had; what waits in a C function notices when that returns. Does not wait for it.
+    /// its interpreter's GIL can be had; what waits in a C function notices when that returns. Does not wait for it. What has
+    /// not stopped within the [grace](Builder::grace) is given up as [lost](Error::Lost).
     pub fn interrupt(&self, number: Option<u64>) {
         self.shared.interrupt(number);
     }
@@ -381,7 +319,7 @@ impl Pool {
 
     /// Why no worker could start, if none could.
     pub fn failure(&self) -> Option<&str> {
-        self.shared.failure.get().map(String::as_str)
+        self.shared.failure()
     }
 
     /// Why it takes no tasks: what [`Pool::submit`] would answer once it is closed.
@@ -389,7 +327,23 @@ impl Pool {
         self.shared.refusal()
     }
 
-    /// Waits until every worker has ended, or until the deadline. Returns whether they have. Detach first.
+    /// Waits (detached) until nothing is queued and nothing runs, or until the deadline. Returns whether that was so at one
+    /// moment. Others may go on submitting; calls on borrowed interpreters are not waited for.
+    pub fn drain(&self, deadline: Option<Instant>) -> bool {
+        let _detached = Detached::new();
+        self.shared.wait_quiet(deadline)
+    }
+
+    /// Closes the pool and waits (detached) for its workers to end. What has not ended after `limit` is cancelled if it is
+    /// queued and interrupted if it runs; what does not stop then is lost after the [grace](Builder::grace). Returns whether
+    /// neither was necessary.
+    pub fn shutdown(&self, limit: Duration) -> bool {
+        let _detached = Detached::new();
+        self.shared.shut_down(limit)
+    }
+
+    /// Waits until every worker has ended, or until the deadline; not for those that were lost. Returns whether they have.
+    /// Detach first.
     pub fn wait_ended(&self, deadline: Option<Instant>) -> bool {
         self.shared.wait_ended(deadline)
     }
@@ -398,245 +352,5 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.close();
-    }
-}
-
-/// What a pool's handle, its workers and its borrowers share.
-pub(crate) struct Shared {
-    process: Process,
-    number: u64,
-    /// The interpreter that made it.
-    home: i64,
-    name: String,
-    decision: Decision,
-    place: Vec<u8>,
-    preload: Vec<String>,
-    initializer: Option<(Arc<Function>, Vec<u8>)>,
-    ring: Producer<Arc<dyn Job>>,
-    intake: Consumer<Arc<dyn Job>>,
-    /// The slot of each worker, once it is ready.
-    seats: Box<[OnceLock<Arc<Slot>>]>,
-    /// Tells when a slot was released, seated or lost.
-    idle: EventCount,
-    failure: OnceLock<String>,
-    /// Workers that have not ended.
-    live: Mutex<usize>,
-    ended: Condvar,
-}
-
-impl Shared {
-    pub(crate) fn number(&self) -> u64 {
-        self.number
-    }
-
-    pub(crate) fn home(&self) -> i64 {
-        self.home
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn strategy(&self) -> Strategy {
-        self.decision.strategy
-    }
-
-    pub(crate) fn place(&self) -> &[u8] {
-        &self.place
-    }
-
-    pub(crate) fn preload(&self) -> &[String] {
-        &self.preload
-    }
-
-    pub(crate) fn initializer(&self) -> Option<&(Arc<Function>, Vec<u8>)> {
-        self.initializer.as_ref()
-    }
-
-    pub(crate) fn idle(&self) -> &EventCount {
-        &self.idle
-    }
-
-    /// Shows the slot of a worker that is ready.
-    pub(crate) fn seat(&self, index: usize, slot: &Arc<Slot>) {
-        let _ = self.seats[index].set(Arc::clone(slot));
-        self.idle.notify_all();
-    }
-
-    fn take_any_slot(&self) -> Option<Arc<Slot>> {
-        self.seats
-            .iter()
-            .filter_map(OnceLock::get)
-            .find(|slot| slot.try_take())
-            .cloned()
-    }
-
-    /// A free slot for a worker, its own first; waits for one. `None` when the pool broke down.
-    pub(crate) fn take_slot_for(&self, own: &Arc<Slot>) -> Option<Arc<Slot>> {
-        self.idle
-            .wait_until(None, || {
-                if self.failure.get().is_some() {
-                    return Some(None);
-                }
-                if own.try_take() {
-                    Some(Some(Arc::clone(own)))
-                } else {
-                    self.take_any_slot().map(Some)
-                }
-            })
-            .flatten()
-    }
-
-    /// The next job; waits for one. `None` when the pool is closed and the queue empty.
-    pub(crate) fn next_job(&self) -> Option<Arc<dyn Job>> {
-        self.intake.pop().ok()
-    }
-
-    pub(crate) fn next_job_now(&self) -> Option<Arc<dyn Job>> {
-        self.intake.try_pop().ok()
-    }
-
-    /// Puts a job behind those that wait; gives it back if there is no room, or if the ring is closed.
-    pub(crate) fn put_back(&self, job: Arc<dyn Job>) -> Option<Arc<dyn Job>> {
-        match self.ring.try_push(job) {
-            Ok(()) => None,
-            Err(TryPushError::Full(job) | TryPushError::Closed(job)) => Some(job),
-        }
-    }
-
-    fn push(&self, job: Arc<dyn Job>, deadline: Option<Instant>) -> Result<(), Error> {
-        if !self.process.is_this() {
-            return Err(self.refusal());
-        }
-        let job = match self.ring.try_push(job) {
-            Ok(()) => return Ok(()),
-            Err(TryPushError::Closed(_)) => return Err(self.refusal()),
-            Err(TryPushError::Full(job)) => job,
-        };
-        let _detached = Detached::new();
-        match deadline {
-            None => self.ring.push(job).map_err(|_| self.refusal()),
-            Some(deadline) => {
-                let limit = deadline.saturating_duration_since(Instant::now());
-                self.ring
-                    .push_timeout(job, limit)
-                    .map_err(|error| match error {
-                        PushTimeoutError::Timeout(_) => Error::TimedOut(limit),
-                        PushTimeoutError::Closed(_) => self.refusal(),
-                    })
-            }
-        }
-    }
-
-    /// Why the pool takes nothing.
-    pub(crate) fn refusal(&self) -> Error {
-        match self.failure.get() {
-            _ if !self.process.is_this() => fork::refusal(),
-            Some(why) => Error::Broken(why.clone()),
-            None => Error::Closed,
-        }
-    }
-
-    /// A worker could not start: the pool runs nothing any more.
-    pub(crate) fn break_down(&self, why: &str) {
-        let _ = self.failure.set(why.to_owned());
-        self.close();
-    }
-
-    pub(crate) fn close(&self) {
-        if self.process.is_this() {
-            self.ring.close();
-            self.idle.notify_all();
-        }
-    }
-
-    /// Whether it takes nothing (any more).
-    #[inline]
-    fn is_closed(&self) -> bool {
-        !self.process.is_this() || self.ring.is_closed()
-    }
-
-    /// Abandons every job until the closed queue is empty.
-    pub(crate) fn abandon_queue(&self, why: &Error) {
-        while let Some(job) = self.next_job() {
-            job.abandon(why);
-        }
-    }
-
-    pub(crate) fn abandon_now(&self, why: &Error) {
-        while self.process.is_this()
-            && let Some(job) = self.next_job_now()
-        {
-            job.abandon(why);
-        }
-    }
-
-    pub(crate) fn interrupt(self: &Arc<Self>, job: Option<u64>) {
-        if !self.process.is_this() {
-            return;
-        }
-        for seat in self.seats.iter() {
-            let Some(slot) = seat.get().cloned() else {
-                continue;
-            };
-            // It waits for the GIL of the interpreter, which a C function may keep for long: nobody waits with it.
-            let _ = std::thread::Builder::new()
-                .name("covet-interrupt".to_owned())
-                .spawn(move || slot.interrupt(job));
-        }
-    }
-
-    fn live(&self) -> MutexGuard<'_, usize> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn worker_ended(&self) {
-        let mut live = self.live();
-        *live -= 1;
-        let last = *live == 0;
-        drop(live);
-        if last {
-            // Nobody is left to run what came in between the last look at the queue and its closing.
-            self.abandon_now(&self.refusal());
-            registry::strike_off(self);
-            self.ended.notify_all();
-        }
-    }
-
-    pub(crate) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
-        if !self.process.is_this() {
-            return true;
-        }
-        let mut live = self.live();
-        while *live > 0 {
-            live = match deadline {
-                None => self
-                    .ended
-                    .wait(live)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    self.ended
-                        .wait_timeout(live, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
-        }
-        *live == 0
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("name", &self.name)
-            .field("decision", &self.decision)
-            .field("workers", &self.seats.len())
-            .field("queued", &self.ring.len())
-            .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use crate::ffi;
 use crate::fork::PerProcess;
 use crate::pool::Shared;
 use crate::strategy::Strategy;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
@@ -60,6 +61,27 @@ pub(crate) fn strike_off(pool: &Shared) {
         .retain(|live| live.number() != pool.number());
 }
 
+/// Workers of the process whose thread is stuck in an interpreter. Below zero for a moment when one comes back at once.
+static LOST: AtomicIsize = AtomicIsize::new(0);
+
+/// Counts a worker that was given up.
+pub(crate) fn worker_lost() {
+    LOST.fetch_add(1, Ordering::SeqCst);
+}
+
+/// A worker that was given up has ended after all.
+pub(crate) fn worker_back() {
+    LOST.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// How many threads of this process are stuck in an interpreter now, because what they run did not stop when it was
+/// interrupted ([`Error::Lost`]).
+///
+/// While there is one Python must not be finalized: that would end the process by a signal. Leave by `_exit` instead.
+pub fn lost_workers() -> usize {
+    usize::try_from(LOST.load(Ordering::SeqCst)).unwrap_or(0)
+}
+
 /// The pools that one interpreter made, for whoever ends that interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolsOf(i64);
@@ -84,8 +106,8 @@ impl PoolsOf {
             .collect()
     }
 
-    /// Refuses new pools, closes every pool, and waits (detached) until their workers have ended or until the deadline.
-    /// Returns whether they have.
+    /// Refuses new pools, closes every pool, and waits (detached) until their workers have ended or until the deadline; not for
+    /// those that were lost ([`lost_workers`]). Returns whether they have.
     pub fn shut_down(self, deadline: Option<Instant>) -> bool {
         let mut registry = registry();
         if !registry.ending.contains(&self.0) {

@@ -3,7 +3,8 @@
 use crate::attach::{AtMain, wait_quiet};
 use crate::error::Error;
 use crate::ffi;
-use crate::registry::PoolsOf;
+use crate::object::{Object, Raised};
+use crate::registry::{PoolsOf, lost_workers};
 use crate::strategy::Facts;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 ///
 /// Dropping the one that was embedded shuts down every pool that is still open, waits for the tasks that they have,
 /// and finalizes Python; that must happen on the thread that embedded it, so a `Runtime` is neither `Send` nor
-/// `Sync`.
+/// `Sync`. While a [lost](crate::Error::Lost) task still runs, Python is not finalized, only its output is flushed: the process
+/// ends as it would have.
 #[derive(Debug)]
 pub struct Runtime {
     /// The main thread state, detached, of a Python that this value started.
@@ -94,11 +96,38 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         if let Some(state) = self.embedded {
             PoolsOf::main().shut_down(None);
+            if lost_workers() > 0 {
+                // A thread is stuck in an interpreter: finalizing would end the process by a signal.
+                // SAFETY: this thread started Python and gave up this state.
+                unsafe {
+                    ffi::PyEval_RestoreThread(state);
+                    flush_output();
+                    ffi::PyEval_SaveThread();
+                }
+                return;
+            }
             // SAFETY: this thread started Python and gave up this state; no pool runs any more.
             unsafe {
                 ffi::PyEval_RestoreThread(state);
                 before_finalize(Instant::now() + LONGEST_WAIT);
                 ffi::Py_FinalizeEx();
+            }
+        }
+    }
+}
+
+/// Writes out what `sys.stdout` and `sys.stderr` hold.
+///
+/// # Safety
+/// Attached.
+unsafe fn flush_output() {
+    for stream in [c"stdout", c"stderr"] {
+        // SAFETY: attached, as promised; an exception is cleared.
+        unsafe {
+            let stream = Object::borrowed(ffi::PySys_GetObject(stream.as_ptr()));
+            let flushed = stream.and_then(|stream| stream.attribute(c"flush")?.call(&[]));
+            if let Err(Raised) = flushed {
+                ffi::PyErr_Clear();
             }
         }
     }

@@ -9,6 +9,8 @@
 //! it releases it. A slot that is ENDED never becomes free again, so a thread that still remembers it finds out
 //! before it touches anything.
 //!
+//! A slot whose job cannot be stopped is *lost*: the pool goes on without it, and its owner ends it if it is ever released.
+//!
 //! A thread keeps the thread state it got for an interpreter (a new one costs many times what a whole borrowed call does). The slot
 //! lists every state that it lent. One whose thread has ended is an *orphan*; orphans are cleared from time to time,
 //! and all of them before the interpreter ends. That is done by a thread of its own: deleting a thread state
@@ -18,15 +20,27 @@ use crate::attach::{self, Detached, MOST_ORPHANS, Visit, clear_states};
 use crate::ffi;
 use crate::fork::Process;
 use crate::function::Functions;
+use crate::job::Job;
 use crate::object::Raised;
+use crate::seat::Seat;
+use crate::shared::Options;
 use crate::support::Support;
+use covet_queue::EventCount;
 use std::cell::{RefCell, UnsafeCell};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 const FREE: u32 = 0;
 const LENT: u32 = 1;
 const ENDED: u32 = 2;
+
+impl Running {
+    fn what(&self) -> MutexGuard<'_, Option<(Arc<dyn Job>, Instant)>> {
+        self.what.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What is kept beside an interpreter, for whoever has the slot.
 #[derive(Debug)]
@@ -39,10 +53,20 @@ pub(crate) struct Local {
 pub(crate) struct Slot {
     /// The pool it belongs to.
     pub(crate) pool: u64,
+    seat: Arc<Seat>,
     interpreter: *mut ffi::PyInterpreterState,
     /// Whether that is the main interpreter, for which a thread has one state whatever the slot.
     is_main: bool,
     flag: AtomicU32,
+    /// What runs here cannot be stopped: the owner ends it once it can.
+    lost: AtomicBool,
+    /// Tells its owner when the slot was released or lost.
+    vacated: EventCount,
+    /// Everything that has to happen in it before the first task has.
+    ready: AtomicBool,
+    born: Instant,
+    /// Tasks, and items of batches, that ran in it.
+    tasks: AtomicU64,
     local: UnsafeCell<Option<Local>>,
     states: Mutex<States>,
     running: Running,
@@ -57,16 +81,36 @@ struct States {
 }
 
 /// What runs in the slot now, for those who want to interrupt it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Running {
     /// The job's number, or 0.
     job: AtomicU64,
+    /// Counts the jobs that began here, and the parts of those that have several.
+    turn: AtomicU64,
+    /// The job, and when it began.
+    what: Mutex<Option<(Arc<dyn Job>, Instant)>>,
     thread: AtomicU64,
     /// Whether it runs where an exception can be raised.
     open: AtomicBool,
     /// How many threads are about to interrupt it.
     interrupters: AtomicU32,
+    /// The last turn whose interruption somebody watches.
+    watched: AtomicU64,
     interrupted: AtomicBool,
+}
+
+/// A job that is given up.
+pub(crate) struct Stuck {
+    pub(crate) job: Arc<dyn Job>,
+    pub(crate) ran: Duration,
+    /// The thread that runs it.
+    pub(crate) thread: u64,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {}", self.job.load(Ordering::Relaxed))
+    }
 }
 
 // SAFETY: the interpreter pointer is only followed by a thread that has taken the slot (or, to interrupt, while one
@@ -80,15 +124,22 @@ impl Slot {
     /// A slot that the calling thread has taken, for an interpreter that it is attached to.
     pub(crate) fn taken(
         pool: u64,
+        seat: Arc<Seat>,
         interpreter: *mut ffi::PyInterpreterState,
         local: Local,
     ) -> Arc<Self> {
         Arc::new(Self {
             pool,
+            seat,
             interpreter,
             // SAFETY: Python runs: the caller is attached.
             is_main: interpreter == unsafe { ffi::PyInterpreterState_Main() },
             flag: AtomicU32::new(LENT),
+            lost: AtomicBool::new(false),
+            vacated: EventCount::new(),
+            ready: AtomicBool::new(false),
+            born: Instant::now(),
+            tasks: AtomicU64::new(0),
             local: UnsafeCell::new(Some(local)),
             states: Mutex::default(),
             running: Running::default(),
@@ -111,6 +162,72 @@ impl Slot {
     #[inline]
     pub(crate) fn release(&self) {
         self.flag.store(FREE, Ordering::Release);
+        self.vacated.notify_one();
+    }
+
+    /// Takes the slot for its owner, for good; waits until it is released.
+    pub(crate) fn take_to_end(&self) {
+        self.vacated
+            .wait_until(None, || self.try_take().then_some(()));
+    }
+
+    /// Takes the slot for its owner; waits until it is released. Returns whether it did: not if the slot is lost.
+    pub(crate) fn take_for_owner(&self) -> bool {
+        self.vacated
+            .wait_until(None, || {
+                if self.is_lost() {
+                    return Some(false);
+                }
+                self.try_take().then_some(true)
+            })
+            .unwrap_or(false)
+    }
+
+    /// Gives the slot, which its owner has made, to everyone.
+    pub(crate) fn make_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+        self.release();
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// When its life is over, if it has a limit.
+    pub(crate) fn worn_out_at(&self, options: &Options) -> Option<Instant> {
+        self.born.checked_add(options.max_lifetime?)
+    }
+
+    /// Whether its life is over.
+    pub(crate) fn is_worn_out(&self, options: &Options) -> bool {
+        let tasks = || self.tasks.load(Ordering::Relaxed);
+        options.max_tasks.is_some_and(|most| tasks() >= most)
+            || options
+                .max_lifetime
+                .is_some_and(|most| self.born.elapsed() >= most)
+    }
+
+    /// Counts what was run in it. The caller has the slot.
+    pub(crate) fn count(&self, done: u64, failed: u64, busy: Duration, waited: Duration) {
+        // Relaxed, and not one step: only who has the slot writes.
+        let tasks = self.tasks.load(Ordering::Relaxed);
+        self.tasks.store(tasks + done + failed, Ordering::Relaxed);
+        if !self.is_lost() {
+            self.seat.count(done, failed, busy, waited);
+        }
+    }
+
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
+    pub(crate) fn is_lent(&self) -> bool {
+        // Relaxed: to be looked at only.
+        self.flag.load(Ordering::Relaxed) == LENT
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     /// Marks the slot, which the caller has taken, as ended.
@@ -220,14 +337,67 @@ impl Slot {
         };
     }
 
-    /// Says that the caller, who has taken the slot, is about to run `job` (a number other than 0) in it. An interruption
-    /// is kept until it is [open](Slot::open) to it.
-    pub(crate) fn begin(&self, job: u64) {
-        self.running
-            .thread
-            .store(ffi::thread_ident(), Ordering::Relaxed);
+    /// Says that the caller, who has taken the slot, is about to run `job` in it. An interruption is kept until it is
+    /// [open](Slot::open) to it.
+    pub(crate) fn begin(&self, job: Arc<dyn Job>) {
+        let running = &self.running;
+        running.thread.store(ffi::thread_ident(), Ordering::Relaxed);
+        self.advance();
+        let number = job.number();
+        *running.what() = Some((job, Instant::now()));
         // SeqCst: this store and the load in `finish` against the increment and load in `interrupt`.
-        self.running.job.store(job, Ordering::SeqCst);
+        running.job.store(number, Ordering::SeqCst);
+    }
+
+    /// Says that what runs here now is another turn than before.
+    #[inline]
+    pub(crate) fn advance(&self) {
+        let turn = &self.running.turn;
+        // Relaxed, and not one step: only who has the slot writes.
+        turn.store(turn.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// The turn of `job` (of whatever runs, for `None`) that runs here now.
+    pub(crate) fn turn_of(&self, job: Option<u64>) -> Option<u64> {
+        let now = self.running.job.load(Ordering::SeqCst);
+        (now != 0 && job.is_none_or(|job| job == now))
+            .then(|| self.running.turn.load(Ordering::Relaxed))
+    }
+
+    /// Whether that turn still runs.
+    pub(crate) fn still_runs(&self, turn: u64) -> bool {
+        self.turn_of(None) == Some(turn)
+    }
+
+    /// Whether an interruption of what runs here is under way already.
+    pub(crate) fn is_being_interrupted(&self) -> bool {
+        self.running.interrupters.load(Ordering::SeqCst) != 0
+    }
+
+    /// Says that the caller watches whether that turn stops. Returns whether nobody did.
+    pub(crate) fn watch(&self, turn: u64) -> bool {
+        self.running.watched.swap(turn, Ordering::AcqRel) != turn
+    }
+
+    /// Takes what runs here, if it still is that turn and nobody took it before, from those who wait for it.
+    pub(crate) fn take_running(&self, turn: u64) -> Option<Stuck> {
+        let mut what = self.running.what();
+        if !self.still_runs(turn) {
+            return None;
+        }
+        let (job, began) = what.take()?;
+        Some(Stuck {
+            job,
+            ran: began.elapsed(),
+            thread: self.running.thread.load(Ordering::Relaxed),
+        })
+    }
+
+    /// Gives up on the slot: its owner shall end it once it can. Returns whether that is new.
+    pub(crate) fn give_up(&self) -> bool {
+        let new = !self.lost.swap(true, Ordering::AcqRel);
+        self.vacated.notify_all();
+        new
     }
 
     /// Lets interruptions through, also one that came since [`Slot::begin`].
@@ -249,6 +419,8 @@ impl Slot {
     /// The caller is attached to the interpreter.
     pub(crate) unsafe fn finish(&self) {
         self.running.job.store(0, Ordering::SeqCst);
+        let what = self.running.what().take();
+        drop(what);
         if self.running.interrupters.load(Ordering::SeqCst) != 0 {
             // The interrupter needs this interpreter's GIL to finish.
             let _detached = Detached::new();

@@ -1,4 +1,4 @@
-//! Where the stack of the calling thread ends. The only platform code of this crate.
+//! Where the stack of the calling thread ends.
 
 /// The lowest address of the calling thread's stack; 0 where it cannot be found out, which reads as "plenty".
 #[cfg(target_os = "linux")]

@@ -25,7 +25,10 @@ use std::sync::Arc;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Task {
-    call: Result<(Arc<Function>, Vec<u8>), Error>,
+    /// The function, and the message of the arguments.
+    pub(crate) call: Result<(Arc<Function>, Vec<u8>), Error>,
+    /// The worker that has to run it, if it matters.
+    pub(crate) worker: Option<usize>,
 }
 
 impl Task {
@@ -35,6 +38,7 @@ impl Task {
         let written = Value::write_call(arguments, &mut message);
         Self {
             call: written.map(|()| (function, message)),
+            worker: None,
         }
     }
 
@@ -48,6 +52,7 @@ impl Task {
                 call: Err(Error::Invalid(format!(
                     "expected an import path of the form \"module:name\", found {path:?}"
                 ))),
+                worker: None,
             },
         }
     }
@@ -67,11 +72,14 @@ impl Task {
     pub fn message(function: Arc<Function>, arguments: Vec<u8>) -> Self {
         Self {
             call: Ok((function, arguments)),
+            worker: None,
         }
     }
 
-    /// The function, and the message of the arguments.
-    pub(crate) fn into_call(self) -> Result<(Arc<Function>, Vec<u8>), Error> {
-        self.call
+    /// Has it run by one worker alone, in that worker's interpreter; they count from 0. Such tasks come before others, and
+    /// nobody helps that worker with them.
+    pub fn on(mut self, worker: usize) -> Self {
+        self.worker = Some(worker);
+        self
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn raise_error(state: &State, error: &Error) -> Raised {
             Kind::Runtime,
             "cannot schedule new futures after shutdown: make a new pool",
         ),
-        Error::Strategy(_) => raise(Kind::Value, &text),
+        Error::Strategy(_) | Error::Invalid(_) => raise(Kind::Value, &text),
         Error::TimedOut(_) => raise(Kind::Timeout, &text),
         _ => raise(Kind::Runtime, &text),
     }

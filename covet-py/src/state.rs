@@ -261,7 +261,7 @@ macro_rules! method {
 }
 pub(crate) use method;
 
-pub(crate) static mut METHODS: [ffi::PyMethodDef; 8] = [
+pub(crate) static mut METHODS: [ffi::PyMethodDef; 9] = [
     method!(
         c"next_completions",
         ffi::PyMethodDefPointer { PyCFunction: next_completions },
@@ -285,6 +285,14 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 8] = [
         ffi::PyMethodDefPointer { PyCFunction: interrupt_all },
         ffi::METH_NOARGS,
         c"interrupt_all($module, /)\n--\n\nCancels every queued task of the pools made in this interpreter and interrupts what runs."
+    ),
+    method!(
+        c"lost_workers",
+        ffi::PyMethodDefPointer {
+            PyCFunction: lost_workers
+        },
+        ffi::METH_NOARGS,
+        c"lost_workers($module, /)\n--\n\nHow many threads are stuck in an interpreter, so that Python must not be finalized."
     ),
     method!(
         c"fork_is_safe",
@@ -385,6 +393,14 @@ unsafe extern "C" fn before_finalize(
         let quiet = covet_interp::before_finalize(Instant::now() + limit);
         Object::owned(ffi::PyBool_FromLong(quiet.into()))
     })
+}
+
+unsafe extern "C" fn lost_workers(
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached.
+    entry::object(|| unsafe { Object::owned(ffi::PyLong_FromSize_t(covet_interp::lost_workers())) })
 }
 
 unsafe extern "C" fn fork_is_safe(

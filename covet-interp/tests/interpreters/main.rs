@@ -5,4 +5,6 @@ mod codec;
 mod common;
 mod handle;
 mod loader;
+mod lost;
 mod pool;
+mod workers;

@@ -32,8 +32,9 @@ def _shut_down() -> None:
             _native.shut_down_all(None)
     except KeyboardInterrupt:
         interrupted = True
-    if interrupted and not _interrupt():
-        _leave()
+    stopped = not interrupted or _interrupt()
+    if not stopped or _native.lost_workers():
+        _leave(130 if interrupted else _exit_code())
     _future.stop()
     _native.before_finalize(_GRACE)
     if by_sigint:
@@ -65,7 +66,12 @@ def _mark_interrupted() -> None:
         pass
 
 
-def _leave() -> None:
+def _exit_code() -> int:
+    """The exit code that the process would have had, but for `sys.exit(code)`: CPython has put that away by now."""
+    return 1 if getattr(sys, "last_value", None) is not None else 0
+
+
+def _leave(code: int) -> None:
     print(
         f"covet_py: a task did not stop within {_GRACE:.0f} s of being interrupted; leaving without it",
         file=sys.stderr,
@@ -75,7 +81,7 @@ def _leave() -> None:
             stream.flush()
         except Exception:
             pass
-    os._exit(130)
+    os._exit(code)
 
 
 def _before_fork() -> None:
