@@ -140,6 +140,29 @@ impl Drop for AtMain {
     }
 }
 
+/// This thread is attached to the main interpreter while this lives: it may call the C API of Python. The counterpart of
+/// [`Detached`]. Not `Send`.
+///
+/// Costs one hand-over of the GIL each way, and nothing if the thread was attached to it before. To run Python code in an
+/// interpreter of a pool, [`Pool::enter`](crate::Pool::enter) it.
+#[derive(Debug)]
+pub struct Attached<'r> {
+    _main: AtMain,
+    runtime: PhantomData<(&'r (), *mut ())>,
+}
+
+impl Attached<'_> {
+    /// # Safety
+    /// Python is initialised and not finalizing, for as long as the guard lives.
+    pub(crate) unsafe fn new() -> Self {
+        Self {
+            // SAFETY: as promised.
+            _main: unsafe { AtMain::new() },
+            runtime: PhantomData,
+        }
+    }
+}
+
 /// The state of the main interpreter that this thread has; one is made and kept if it has none.
 ///
 /// # Safety

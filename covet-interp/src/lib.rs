@@ -72,7 +72,7 @@ mod task;
 mod value;
 mod worker;
 
-pub use attach::Detached;
+pub use attach::{Attached, Detached};
 pub use batch::{Batch, Block, Chunk};
 pub use borrow::Entered;
 pub use builder::Builder;
@@ -81,6 +81,7 @@ pub use error::{Error, PythonError};
 pub use fork::fork_is_safe;
 pub use function::Function;
 pub use handle::{TaskHandle, TaskState};
+pub use loader::Verdict;
 pub use pool::Pool;
 pub use registry::{PoolsOf, lost_workers};
 pub use router::Router;

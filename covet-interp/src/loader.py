@@ -46,3 +46,20 @@ def create_extension(name, path, must_run):
             except Exception:
                 pass  # comes again where the module is wanted
         return module
+
+
+def extensions_of(name):
+    """Imports a module, and returns (name, path) of each extension module that came with it or lies below it."""
+    import importlib
+    from importlib.machinery import ExtensionFileLoader
+
+    before = set(sys.modules)
+    importlib.import_module(name)
+    package = name.partition(".")[0] + "."
+    found = []
+    for other, module in sys.modules.copy().items():
+        spec = getattr(module, "__spec__", None)
+        is_extension = isinstance(getattr(spec, "loader", None), ExtensionFileLoader)
+        if is_extension and (other not in before or other == name or other.startswith(package)):
+            found.append((spec.name, spec.origin))
+    return found

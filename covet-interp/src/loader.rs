@@ -9,10 +9,12 @@
 //! The asking thread visits the main interpreter itself, so it must be able to take that GIL: whoever waits for a
 //! pool waits detached.
 
-use crate::attach::{Detached, Visit};
+use crate::attach::{AtMain, Detached, Visit};
+use crate::error::Error;
 use crate::ffi;
 use crate::fork::PerProcess;
 use crate::object::{Object, Raised};
+use crate::support::Support;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::panic::catch_unwind;
@@ -22,10 +24,10 @@ use std::time::SystemTime;
 
 const NAME: &CStr = c"_covet_loader";
 
-/// What is known of one extension module.
+/// Whether a module can be loaded in an interpreter with a GIL of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
-    /// It may be loaded in every interpreter.
+pub enum Verdict {
+    /// It can be, in every interpreter.
     Fits,
     /// It must not be, for this reason.
     Refused(String),
@@ -40,8 +42,11 @@ const NEEDS: [(&str, &str); 1] = [("_zoneinfo", "_datetime")];
 /// A module file in one state.
 type Key = (String, Option<SystemTime>);
 
-fn verdicts() -> MutexGuard<'static, HashMap<Key, Verdict>> {
-    static VERDICTS: PerProcess<HashMap<Key, Verdict>> = PerProcess::new();
+/// The name of a module, and what is known of it.
+type Known = HashMap<Key, (String, Verdict)>;
+
+fn verdicts() -> MutexGuard<'static, Known> {
+    static VERDICTS: PerProcess<Known> = PerProcess::new();
     VERDICTS.lock()
 }
 
@@ -157,6 +162,61 @@ unsafe extern "C" fn admit(
     }
 }
 
+/// The extension modules that were refused in this process, by name, with the reason.
+pub(crate) fn refused_modules() -> Vec<(String, String)> {
+    let mut refused: Vec<_> = verdicts()
+        .values()
+        .filter_map(|(name, verdict)| match verdict {
+            Verdict::Refused(reason) => Some((name.clone(), reason.clone())),
+            Verdict::Fits | Verdict::Unknown => None,
+        })
+        .collect();
+    refused.sort();
+    refused
+}
+
+/// Whether `module`, and every extension module that comes with it, fits: the first that is refused decides.
+///
+/// # Errors
+/// [`Error::Python`] with what importing it in the main interpreter raised.
+pub(crate) fn import_verdict(module: &str) -> Result<Verdict, Error> {
+    let mut all = Verdict::Fits;
+    for (name, path) in extensions_of(module)? {
+        match verdict(&name, &path) {
+            Verdict::Fits => {}
+            Verdict::Unknown => all = Verdict::Unknown,
+            refused @ Verdict::Refused(_) => return Ok(refused),
+        }
+    }
+    Ok(all)
+}
+
+/// The names and files of the extension modules that come with a module, which the main interpreter imports for that.
+fn extensions_of(name: &str) -> Result<Vec<(String, String)>, Error> {
+    // SAFETY: only called through a `Runtime`, so Python runs. All objects belong to main and die before it is left; the
+    // function returns a list of tuples of two.
+    unsafe {
+        let _main = AtMain::new();
+        let support = Support::load().map_err(|Raised| {
+            ffi::PyErr_Clear();
+            Error::Runtime(format!("cannot import {name}: pickle cannot be imported"))
+        })?;
+        let found = module().and_then(|loader| {
+            let found = loader
+                .attribute(c"extensions_of")?
+                .call(&[&Object::string(name)?])?;
+            (0..ffi::PyList_Size(found.as_ptr()))
+                .map(|i| {
+                    let pair = Object::borrowed(ffi::PyList_GetItem(found.as_ptr(), i))?;
+                    let part = |i| Object::borrowed(ffi::PyTuple_GetItem(pair.as_ptr(), i));
+                    Ok((part(0)?.text(), part(1)?.text()))
+                })
+                .collect()
+        });
+        found.map_err(|Raised| Error::Python(support.take_error()))
+    }
+}
+
 /// Loads that were refused.
 static REFUSALS: AtomicU64 = AtomicU64::new(0);
 
@@ -173,21 +233,23 @@ fn verdict(name: &str, path: &str) -> Verdict {
         .and_then(|data| data.modified())
         .ok();
     let key = (path.to_owned(), changed);
-    if let Some(known) = verdicts().get(&key) {
+    if let Some((_, known)) = verdicts().get(&key) {
         return known.clone();
     }
     if let Some((_, needed)) = NEEDS.iter().find(|(module, _)| *module == name)
         && let Verdict::Refused(_) = verdict(needed, &path.replace(name, needed))
     {
-        return refuse(name, &format!("it needs {needed}, which is refused"));
+        let refused = refuse(name, &format!("it needs {needed}, which is refused"));
+        verdicts().insert(key, (name.to_owned(), refused.clone()));
+        return refused;
     }
     let _detached = Detached::new();
     let _asking = ASKING.lock();
-    if let Some(known) = verdicts().get(&key) {
+    if let Some((_, known)) = verdicts().get(&key) {
         return known.clone();
     }
     let found = ask_main(name, path);
-    verdicts().insert(key, found.clone());
+    verdicts().insert(key, (name.to_owned(), found.clone()));
     found
 }
 

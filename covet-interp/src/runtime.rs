@@ -1,8 +1,9 @@
 //! The one CPython of this process: started by this crate, or joined.
 
-use crate::attach::{AtMain, wait_quiet};
+use crate::attach::{AtMain, Attached, wait_quiet};
 use crate::error::Error;
 use crate::ffi;
+use crate::loader::{self, Verdict};
 use crate::object::{Object, Raised};
 use crate::registry::{PoolsOf, lost_workers};
 use crate::strategy::Facts;
@@ -80,6 +81,30 @@ impl Runtime {
             ));
         }
         Ok(Self { embedded: None })
+    }
+
+    /// Whether `module` can be loaded in an interpreter with a GIL of its own: whether each extension module does that comes with
+    /// it says so. None is loaded in a subinterpreter for that, but the main interpreter imports `module`. Cached by file and
+    /// its time of change.
+    ///
+    /// Extension modules that come with it count if the main interpreter had not imported them before, or if they belong to
+    /// the same package.
+    ///
+    /// # Errors
+    /// [`Error::Python`] with what importing it raised.
+    pub fn import_verdict(&self, module: &str) -> Result<Verdict, Error> {
+        loader::import_verdict(module)
+    }
+
+    /// The extension modules that were refused so far in this process, by name, each with the reason.
+    pub fn refused_modules(&self) -> Vec<(String, String)> {
+        loader::refused_modules()
+    }
+
+    /// Attaches the calling thread to the main interpreter, until the guard is dropped; waits for its GIL.
+    pub fn attach(&self) -> Attached<'_> {
+        // SAFETY: `self` is a running Python, and outlives the guard.
+        unsafe { Attached::new() }
     }
 
     /// The facts that a strategy is chosen from, as they are now.

@@ -25,6 +25,30 @@ impl Strategy {
             Self::FreeThreading => "free-threading",
         }
     }
+
+    /// What it means for tasks, in one sentence. [`Decision`] says why a pool has it.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::MainOnly => {
+                "tasks run in threads of the main interpreter under its one GIL: one core at a time, and every module works"
+            }
+            Self::Subinterpreters => {
+                "each worker has an interpreter with a GIL of its own: all cores, modules are imported once for each worker, and \
+                 extension modules must support it"
+            }
+            Self::FreeThreading => {
+                "tasks run in threads of the main interpreter without a GIL: all cores, modules are imported once, and an \
+                 extension module that needs the GIL switches it on for all"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { strategy, reason } = self;
+        write!(f, "{strategy} ({reason}): {}", strategy.explain())
+    }
 }
 
 impl fmt::Display for Strategy {
@@ -220,6 +244,30 @@ mod tests {
                 .strategy,
             Strategy::MainOnly
         );
+    }
+
+    #[test]
+    fn a_decision_tells_what_why_and_what_it_means() {
+        for (facts, parts) in [
+            (
+                facts(11, false, true),
+                ["main-only (Python 3.11 has one GIL", "one core at a time"],
+            ),
+            (
+                facts(14, false, true),
+                [
+                    "subinterpreters (Python 3.14 gives",
+                    "a GIL of its own: all cores",
+                ],
+            ),
+            (
+                facts(14, true, false),
+                ["free-threading (Python 3.14 is", "without a GIL"],
+            ),
+        ] {
+            let text = facts.decide(None).unwrap().to_string();
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
     }
 
     #[test]

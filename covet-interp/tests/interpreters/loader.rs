@@ -1,7 +1,7 @@
 //! Extension modules in interpreters with a GIL of their own.
 
-use crate::common::{pool, raised, runtime};
-use covet_interp::{Function, Pool, Strategy, Value};
+use crate::common::{on_big_stack, pool, raised, runtime};
+use covet_interp::{Error, Function, Pool, Strategy, Value, Verdict, ffi};
 
 fn exec(pool: &Pool, source: &str) -> Result<Value, covet_interp::Error> {
     pool.submit(Function::reference("builtins", "exec"), &[source.into()])
@@ -67,4 +67,59 @@ import readline
         );
     }
     assert_eq!(exec(&pool, "import math"), Ok(Value::None));
+}
+
+#[test]
+fn a_verdict_is_told_before_any_subinterpreter_loads_the_module() {
+    let runtime = runtime();
+    assert_eq!(runtime.import_verdict("json"), Ok(Verdict::Fits));
+    assert!(runtime.import_verdict("asyncio.events").is_ok());
+    match runtime.import_verdict("no_such_module") {
+        Err(Error::Python(error)) => assert_eq!(error.kind, "ModuleNotFoundError"),
+        other => panic!("expected an exception, found {other:?}"),
+    }
+    if !runtime.facts().own_gil {
+        return;
+    }
+    let imported = on_big_stack(|| {
+        let runtime = crate::common::runtime();
+        let _main = runtime.attach();
+        // SAFETY: attached; the new reference is given back, an exception cleared.
+        unsafe {
+            let module = ffi::PyImport_ImportModule(c"_curses".as_ptr());
+            ffi::Py_XDECREF(module);
+            ffi::PyErr_Clear();
+            !module.is_null()
+        }
+    });
+    match runtime.import_verdict("_curses") {
+        Ok(Verdict::Refused(reason)) => {
+            assert!(
+                reason.contains("module _curses cannot be loaded"),
+                "{reason}"
+            );
+            let refused = runtime.refused_modules();
+            assert!(
+                refused.contains(&("_curses".to_owned(), reason)),
+                "{refused:?}"
+            );
+        }
+        // A Python without curses, or with it built in.
+        other => assert!(!imported || other == Ok(Verdict::Fits), "{other:?}"),
+    }
+}
+
+#[test]
+fn refused_loads_are_counted() {
+    let pool = pool();
+    let before = pool.stats().refused_imports;
+    for load in 1..=3 {
+        match exec(&pool, "import _testcapi") {
+            Err(Error::Python(error)) if error.message.contains("cannot be loaded") => {
+                assert!(pool.stats().refused_imports >= before + load);
+            }
+            // A Python without it, or one that lets every thread load it.
+            _ => return,
+        }
+    }
 }
