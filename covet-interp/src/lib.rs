@@ -15,7 +15,9 @@
 //!                 '------------------------'                       |  take / release
 //!   call, enter ---------------------------------------------------+-----> slots: interpreter + its own GIL
 //! ```
-//! [`Router`] runs Rust and Python work beside each other, each kind on threads of its own, under one bounded admission.
+//! A [`Task`] says what to run (a function, an import path, source text, code); its [`TaskHandle`] waits for the result, in a
+//! thread or in an async task, and stops it. [`Router`] runs Rust and Python work beside each other, each kind on threads of
+//! its own, under one bounded admission.
 //!
 //! No Python object crosses from one interpreter to another. What crosses are bytes: values of the built-in types go by a
 //! direct codec, everything else by pickle ([`Value`] is the Rust side of it).

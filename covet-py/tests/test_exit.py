@@ -36,6 +36,26 @@ def test_an_interruption_that_comes_before_the_function_is_imported():
     )
 
 
+@pytest.mark.parametrize("end, code", [("", 0), ("1 / 0", 1)])
+def test_a_task_that_was_given_up_does_not_keep_the_process(end, code):
+    outcome = run(
+        f"""
+        import covet_py, os, time
+        pool = covet_py.PoolExecutor(1)
+        reader, writer = os.pipe()
+        future = pool.submit(os.read, reader, 1)
+        while not future.running():
+            time.sleep(0.001)
+        pool._interrupt(None)
+        print("was given up" in str(future.exception()))
+        print(pool.submit(abs, -1).result())
+        {end}
+        """
+    )
+    assert (outcome.code, outcome.out) == (code, "True\n1\n"), outcome.all
+    assert outcome.err.splitlines()[-1].startswith("covet_py: a task did not stop within"), outcome.all
+
+
 def test_a_fork_after_the_pools_are_shut_down_is_harmless():
     check(
         """
