@@ -528,3 +528,74 @@ def frames_seen_beside_a_thread():
     finally:
         go_on.set()
         thread.join()
+
+
+def hold_the_gil(path):
+    """Says so in the second byte of a file in memory, and computes in compiled code alone until the first is set."""
+    import functools
+    import mmap
+    import operator
+
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[1] = 1
+        collections.deque(iter(functools.partial(operator.getitem, memory, 0), 1), 0)
+    return "released"
+
+
+def slow_owner():
+    """Too long to be run by the thread that waits for it."""
+    time.sleep(0.01)
+    return threading.get_ident()
+
+
+def note_owner(path):
+    """Writes down the thread that is running, now and at the end of the interpreter."""
+    import atexit
+
+    def note(when):
+        with open(path, "a") as file:
+            file.write(f"{when} {threading.get_ident()} ")
+
+    note("first")
+    atexit.register(note, "last")
+
+
+COUNTED = []
+
+
+def count_up():
+    COUNTED.append(None)
+    return len(COUNTED)
+
+
+def count_up_again(_):
+    return count_up()
+
+
+def identities(container):
+    return [id(container), *map(id, container)]
+
+
+def use_library(number):
+    """An answer that a good part of the standard library has had a hand in."""
+    import asyncio
+    import datetime
+    import decimal
+    import hashlib
+    import json
+    import re
+    import sqlite3
+    import ssl
+
+    async def wait():
+        await asyncio.sleep(0)
+        return number
+
+    database = sqlite3.connect(":memory:")
+    [row] = database.execute("select ? + 1", (number,))
+    database.close()
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    day = datetime.date(2000, 1, 1) + datetime.timedelta(days=number % 10_000)
+    ratio = decimal.Decimal(number) / 7
+    text = json.dumps([asyncio.run(wait()), *row, str(day), str(ratio)])
+    return hashlib.sha256(re.sub(r"\d", "x", text).encode() + text.encode()).hexdigest()
