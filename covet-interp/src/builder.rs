@@ -3,11 +3,10 @@
 use crate::error::Error;
 use crate::ffi;
 use crate::fork;
-use crate::function::Function;
 use crate::pool::{Options, Pool};
 use crate::runtime::Runtime;
 use crate::strategy::Strategy;
-use std::sync::Arc;
+use crate::task::Task;
 use std::time::Duration;
 
 /// How a [`Pool`] is made. What is wrong with an option is said by [`Builder::build`].
@@ -18,7 +17,7 @@ pub struct Builder {
     queue_size: Option<usize>,
     name: Option<String>,
     preload: Vec<String>,
-    initializer: Option<(Arc<Function>, Vec<u8>)>,
+    initializer: Option<Task>,
     pin: bool,
     max_tasks: Option<u64>,
     max_lifetime: Option<Duration>,
@@ -69,10 +68,10 @@ impl Builder {
         self
     }
 
-    /// A function that every worker calls before its first task, with the arguments of a message. If it raises, the pool is
-    /// broken. It can be interrupted, by [`Pool::interrupt`] of everything.
-    pub fn initializer(mut self, function: Arc<Function>, arguments: Vec<u8>) -> Self {
-        self.initializer = Some((function, arguments));
+    /// A call that every worker makes before its first task. If it raises, the pool is broken. It can be interrupted, by
+    /// [`Pool::interrupt`] of everything.
+    pub fn initializer(mut self, task: Task) -> Self {
+        self.initializer = Some(task);
         self
     }
 
@@ -115,7 +114,7 @@ impl Builder {
     /// whoever needs one waits for it ([`Pool::wait_ready`] waits for all).
     ///
     /// # Errors
-    /// [`Error::Invalid`] when an option makes no sense; [`Error::Strategy`] when the strategy asked for cannot work here;
+    /// [`Error::Invalid`] when an option makes no sense; [`Error::Value`] when the initializer's arguments cannot be sent; [`Error::Strategy`] when the strategy asked for cannot work here;
     /// [`Error::Runtime`] when the calling interpreter is about to end; [`Error::Thread`] when no thread can be had.
     pub fn build(self, runtime: &Runtime) -> Result<Pool, Error> {
         let decision = runtime.facts().decide(self.strategy)?;
@@ -142,7 +141,7 @@ impl Builder {
             queue_size,
             name: self.name.unwrap_or_else(|| "covet".to_owned()),
             preload: self.preload,
-            initializer: self.initializer,
+            initializer: self.initializer.map(|task| task.call).transpose()?,
             pin: self.pin,
             max_tasks: self.max_tasks,
             max_lifetime: self.max_lifetime,

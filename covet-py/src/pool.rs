@@ -427,7 +427,7 @@ unsafe fn start(
             state
                 .support
                 .encode_call(&all, ptr::null_mut(), &mut message)?;
-            builder = builder.initializer(function, message);
+            builder = builder.initializer(Task::message(function, message));
         }
         let pool = Runtime::join()
             .and_then(|runtime| builder.build(&runtime))

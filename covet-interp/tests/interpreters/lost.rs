@@ -32,21 +32,11 @@ impl Stuck {
     }
 
     fn task(&self) -> Task {
-        Task::import("os:read", &[self.reader.into(), 1.into()])
+        Task::import("os:read", &self.arguments())
     }
 
-    /// The arguments of that call as a direct message: two by position, none by name, two ints. It enters C at once; source
-    /// text could be interrupted before it does.
-    fn arguments(&self) -> Vec<u8> {
-        let mut out = vec![1];
-        for number in [2u32, 0] {
-            out.extend_from_slice(&number.to_ne_bytes());
-        }
-        for argument in [i64::from(self.reader), 1] {
-            out.push(3);
-            out.extend_from_slice(&argument.to_ne_bytes());
-        }
-        out
+    fn arguments(&self) -> [Value; 2] {
+        [self.reader.into(), 1.into()]
     }
 
     /// Has a worker of the pool read, and waits until it does.
@@ -219,7 +209,7 @@ fn a_batch_that_is_stuck_fails_as_lost() {
     let batch = pool.batch(Function::reference("os", "read"), None);
     let mut block = Block::default();
     for _ in 0..3 {
-        block.buffer().extend_from_slice(&stuck.arguments());
+        Value::write_call(&stuck.arguments(), block.buffer()).unwrap();
         block.end_message();
     }
     pool.append(&batch, block).unwrap();
@@ -271,10 +261,7 @@ fn a_shutdown_with_a_limit_ends_whatever_runs() {
 fn an_initializer_that_hangs_is_told_by_whoever_waits_and_can_be_stopped() {
     let pool = Pool::builder()
         .workers(2)
-        .initializer(
-            Function::source("while True: pass"),
-            vec![1, 0, 0, 0, 0, 0, 0, 0, 0],
-        )
+        .initializer(Task::source("while True: pass", &[]))
         .build(&runtime())
         .unwrap();
     let early = pool.wait_ready(Some(std::time::Instant::now() + GRACE));
@@ -301,7 +288,7 @@ fn an_initializer_that_is_blocked_in_c_breaks_the_pool() {
     let stuck = Stuck::new();
     let pool = impatient()
         .workers(1)
-        .initializer(Function::reference("os", "read"), stuck.arguments())
+        .initializer(stuck.task())
         .build(&runtime())
         .unwrap();
     while pool.stats().running == 0 {

@@ -1,7 +1,7 @@
 //! Pools: tasks, batches, errors, ends.
 
 use crate::common::{on_big_stack, pool, raised, runtime};
-use covet_interp::{Block, Error, Function, Pool, Strategy, TaskState, Value};
+use covet_interp::{Block, Error, Function, Pool, Strategy, Task, TaskState, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -245,11 +245,9 @@ fn a_full_queue_makes_the_submitter_wait_and_loses_nothing() {
 
 #[test]
 fn a_failing_initializer_breaks_the_pool_with_its_reason() {
-    let mut arguments = vec![1];
-    arguments.extend([0u8; 8]);
     let pool = Pool::builder()
         .workers(2)
-        .initializer(Function::reference("os", "no_such_function"), arguments)
+        .initializer(Task::import("os:no_such_function", &[]))
         .build(&runtime())
         .unwrap();
     assert!(pool.wait_ended(None));

@@ -18,7 +18,6 @@ fn invalid(outcome: Result<Pool, Error>) -> String {
 }
 
 /// The arguments of a call without any, as a message.
-const NO_ARGUMENTS: [u8; 9] = [1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 #[test]
 fn options_that_make_no_sense_are_refused_by_name() {
@@ -73,7 +72,7 @@ fn workers_are_made_at_the_same_time() {
     );
     let pool = Pool::builder()
         .workers(3)
-        .initializer(Function::source(&source), NO_ARGUMENTS.to_vec())
+        .initializer(Task::source(&source, &[]))
         .build(&runtime())
         .unwrap();
     assert_eq!(pool.wait_ready(None), Ok(()));
