@@ -150,8 +150,8 @@ impl<'p> Entered<'p> {
 
     /// Says that this is where the job runs, until the next [`Entered::finish`]: before its state says so, for whoever
     /// sees that state and wants to interrupt it.
-    pub(crate) fn begin(&mut self, job: Arc<dyn Job>) {
-        self.slot.begin(job);
+    pub(crate) fn begin(&mut self, job: Arc<dyn Job>) -> Instant {
+        self.slot.begin(job)
     }
 
     /// Says that the job goes on to its next part: what was interrupted before has reacted.

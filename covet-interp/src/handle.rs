@@ -221,8 +221,7 @@ impl Job for Core {
     }
 
     fn run(self: Arc<Self>, here: &mut Entered<'_>) -> Turn {
-        here.begin(Arc::clone(&self) as Arc<dyn Job>);
-        let began = Instant::now();
+        let began = here.begin(Arc::clone(&self) as Arc<dyn Job>);
         let begun = self.move_on(TaskState::Queued, TaskState::Running);
         let outcome = begun.then(|| {
             let arguments = self.arguments.lock();

@@ -4,7 +4,7 @@ use crate::job::Job;
 use crate::slot::Slot;
 use covet_queue::EventCount;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) struct Seat {
     index: usize,
     post: Mutex<Post>,
+    /// How many tasks are in there.
+    waiting: AtomicUsize,
     /// Tells when a task has left the post.
     room: EventCount,
     /// The interpreter of the worker that sits here, from when it can be interrupted until its end.
@@ -95,6 +97,7 @@ impl Seat {
         Arc::new(Self {
             index,
             post: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             room: EventCount::new(),
             slot: Mutex::new(None),
             thread: AtomicU64::new(0),
@@ -120,17 +123,26 @@ impl Seat {
             return Err((job, post.closed));
         }
         post.jobs.push_back(job);
+        self.count_waiting(&post);
         Ok(())
     }
 
     /// Puts a task back that was taken and cannot be run now.
     pub(crate) fn put_back(&self, job: Arc<dyn Job>) {
-        self.post().jobs.push_front(job);
+        let mut post = self.post();
+        post.jobs.push_front(job);
+        self.count_waiting(&post);
     }
 
     /// Takes the oldest task for this worker.
     pub(crate) fn take(&self) -> Option<Arc<dyn Job>> {
-        let job = self.post().jobs.pop_front()?;
+        if !self.has_jobs() {
+            return None;
+        }
+        let mut post = self.post();
+        let job = post.jobs.pop_front()?;
+        self.count_waiting(&post);
+        drop(post);
         self.room.notify_one();
         Some(job)
     }
@@ -152,9 +164,19 @@ impl Seat {
         closed
     }
 
+    fn count_waiting(&self, post: &Post) {
+        // Release pairs with the acquire in `waiting`: who was woken after this sees it.
+        self.waiting.store(post.jobs.len(), Ordering::Release);
+    }
+
     /// Tasks that wait for this worker.
     pub(crate) fn waiting(&self) -> usize {
-        self.post().jobs.len()
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Whether tasks wait for this worker.
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.waiting() > 0
     }
 
     /// The worker that sits here from now on, and its interpreter.

@@ -293,27 +293,23 @@ impl Shared {
     pub(crate) fn next_job(&self, own: &Slot) -> Next {
         let seat = own.seat();
         let found = self.work.wait_until(own.worn_out_at(&self.options), || {
-            seat.set_busy(true);
             if own.is_lost() {
                 return Some(Next::Leave(Leave::ForGood));
             }
             if own.is_worn_out(&self.options) {
                 return Some(Next::Leave(Leave::WornOut));
             }
-            if let Some(job) = seat.take() {
-                return Some(Next::Own(job));
+            // Loads alone, as long as there is nothing to do: whoever submits next has these lines to itself.
+            let something = seat.has_jobs()
+                || !self.intake.is_empty()
+                || seat.is_dismissed()
+                || self.intake.is_closed();
+            if something && let Some(next) = self.take_job(seat) {
+                return Some(next);
             }
-            if seat.is_dismissed() && seat.close_if_empty() {
-                return Some(Next::Leave(Leave::ForGood));
+            if seat.is_busy() {
+                self.rest(seat);
             }
-            match self.intake.try_pop() {
-                Ok(job) => return Some(Next::Any(job)),
-                Err(TryPopError::Closed) if seat.close_if_empty() => {
-                    return Some(Next::Leave(Leave::ForGood));
-                }
-                Err(_) => {}
-            }
-            self.rest(seat);
             None
         });
         // Whoever leaves may have been woken for a job that others can run.
@@ -324,6 +320,22 @@ impl Shared {
                 Next::Leave(why)
             }
             next => next,
+        }
+    }
+
+    fn take_job(&self, seat: &Seat) -> Option<Next> {
+        // Before it has one: see `is_quiet`.
+        seat.set_busy(true);
+        if let Some(job) = seat.take() {
+            return Some(Next::Own(job));
+        }
+        if seat.is_dismissed() && seat.close_if_empty() {
+            return Some(Next::Leave(Leave::ForGood));
+        }
+        match self.intake.try_pop() {
+            Ok(job) => Some(Next::Any(job)),
+            Err(TryPopError::Closed) if seat.close_if_empty() => Some(Next::Leave(Leave::ForGood)),
+            Err(_) => None,
         }
     }
 

@@ -337,16 +337,18 @@ impl Slot {
         };
     }
 
-    /// Says that the caller, who has taken the slot, is about to run `job` in it. An interruption is kept until it is
-    /// [open](Slot::open) to it.
-    pub(crate) fn begin(&self, job: Arc<dyn Job>) {
+    /// Says that the caller, who has taken the slot, is about to run `job` in it. Returns the time. An interruption is kept until
+    /// it is [open](Slot::open) to it.
+    pub(crate) fn begin(&self, job: Arc<dyn Job>) -> Instant {
         let running = &self.running;
         running.thread.store(ffi::thread_ident(), Ordering::Relaxed);
         self.advance();
         let number = job.number();
-        *running.what() = Some((job, Instant::now()));
+        let now = Instant::now();
+        *running.what() = Some((job, now));
         // SeqCst: this store and the load in `finish` against the increment and load in `interrupt`.
         running.job.store(number, Ordering::SeqCst);
+        now
     }
 
     /// Says that what runs here now is another turn than before.

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from children import check
+from children import check, run
 from exit_matrix import CASES
 
 # How often each case runs; by hand: `python exit_matrix.py 50`.
