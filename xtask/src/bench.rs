@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: Covet beside its peers, in one process, as undisturbed as this machine allows.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
@@ -8,15 +9,19 @@ use serde_json::Value;
 
 use crate::args::Args;
 use crate::error::{Context, Error, Result};
+use crate::extension;
+use crate::pythons;
 use crate::workspace;
 
 const USAGE: &str = "\
-Usage: cargo xtask bench [AREA] [--quick] [--json FILE] [--case TEXT]
+Usage: cargo xtask bench [AREA] [--quick] [--json FILE] [--case TEXT] [--python PATH] [--lives N]
 
-  AREA          queue, or all (the default)
-  --quick       fewer and shorter samples: under a minute, to see whether something is far off
-  --json FILE   also write the table as JSON: area, case, unit, covet, peer, peer_value, ratio, samples
-  --case TEXT   only the cases whose name contains this
+  AREA            queue, interp, or all (the default)
+  --quick         fewer and shorter samples: under a minute, to see whether something is far off
+  --json FILE     also write the table as JSON: area, case, unit, covet, peer, peer_value, ratio, samples
+  --case TEXT     only the cases whose name contains this
+  --python PATH   the Python of interp (or a version: 3.13), not the best one found
+  --lives N       how many lives of a worker interp looks at, not 1000
 
 Builds the programs of `benches` with all the peers, and runs them in a login session of their own, with a raised priority
 where the system permits it. Read the ratios: peer / Covet, above 1 Covet is ahead. They are of one run, and so is the
@@ -24,7 +29,10 @@ machine's load; the calibration at the end tells whether it stayed the same.
 ";
 
 /// The areas, each a program of `benches`.
-const AREAS: [&str; 1] = ["queue"];
+const AREAS: [&str; 2] = ["queue", WITH_PYTHON];
+
+/// The area whose program embeds a Python.
+const WITH_PYTHON: &str = "interp";
 
 #[derive(Default)]
 struct Options {
@@ -32,6 +40,8 @@ struct Options {
     quick: bool,
     json: Option<PathBuf>,
     case: Option<String>,
+    python: Vec<String>,
+    lives: Option<String>,
 }
 
 /// `cargo xtask bench`
@@ -50,11 +60,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             }
         },
     };
-    let target = workspace::target().join("bench");
     let mut rows = Vec::new();
     for area in areas {
-        build(&target, area)?;
-        rows.extend(measure(&target, area, &options)?);
+        rows.extend(match *area {
+            WITH_PYTHON => measure_with_python(area, &options)?,
+            area => measure_alone(area, &options)?,
+        });
     }
     if let Some(file) = &options.json {
         let text = format!("{:#}\n", Value::from(rows));
@@ -70,6 +81,8 @@ fn parse(mut args: Args) -> Result<Option<Options>> {
             "--quick" => options.quick = true,
             "--json" => options.json = Some(args.value("--json", USAGE)?.into()),
             "--case" => options.case = Some(args.value("--case", USAGE)?),
+            "--python" => options.python = vec![args.value("--python", USAGE)?],
+            "--lives" => options.lives = Some(args.value("--lives", USAGE)?),
             "--help" | "-h" => return Ok(None),
             word if word.starts_with('-') || options.area.is_some() => {
                 return Err(Error::usage(USAGE, format!("unknown option `{word}`")));
@@ -80,22 +93,47 @@ fn parse(mut args: Args) -> Result<Option<Options>> {
     Ok(Some(options))
 }
 
-fn build(target: &Path, area: &str) -> Result<()> {
+fn measure_alone(area: &str, options: &Options) -> Result<Vec<Value>> {
+    let target = workspace::target().join("bench");
+    succeed(build(&target, area), "building the benches")?;
+    measure(&target, area, options, &[])
+}
+
+/// In a target folder of its own for each Python: another one rebuilds everything.
+fn measure_with_python(area: &str, options: &Options) -> Result<Vec<Value>> {
+    let found = pythons::find(&options.python)?;
+    let python = &found.pythons[0];
+    python.library_folder().map_err(Error::failed)?;
+    println!("{python}");
+    let target = extension::folder(python).join("bench");
+    let mut cargo = build(&target, area);
+    cargo
+        .args(["--features", area])
+        .env("PYO3_PYTHON", &python.executable);
+    succeed(cargo, "building the benches")?;
+    let mut words: Vec<&OsStr> = vec!["--python".as_ref(), python.executable.as_ref()];
+    if let Some(lives) = &options.lives {
+        words.extend(["--lives".as_ref(), lives.as_ref()] as [&OsStr; 2]);
+    }
+    measure(&target, area, options, &words)
+}
+
+fn build(target: &Path, area: &str) -> Command {
     let mut cargo = workspace::cargo(target);
     cargo
         .args("build --quiet --release --locked --package covet-benches --bin".split(' '))
         .arg(area);
-    succeed(cargo, "building the benches")
+    cargo
 }
 
 /// Runs the program of an area and returns its rows.
-fn measure(target: &Path, area: &str, options: &Options) -> Result<Vec<Value>> {
+fn measure(target: &Path, area: &str, options: &Options, words: &[&OsStr]) -> Result<Vec<Value>> {
     let program = target
         .join("release")
         .join(format!("{area}{}", env::consts::EXE_SUFFIX));
     let json = target.join(format!("{area}.json"));
     let mut command = in_own_session(&program);
-    command.arg("--json").arg(&json);
+    command.arg("--json").arg(&json).args(words);
     if options.quick {
         command.arg("--quick");
     }
