@@ -89,7 +89,7 @@ pub(crate) trait Manner {
     /// the system, and a thread that may use one core only looks to it like a machine with one core.
     const PINNED: bool;
 
-    fn send<T: Item>(producer: &mut impl Push<T>, count: u64);
+    fn send<T: Item>(producer: &mut impl Push<T>, numbers: Range<u64>);
     fn receive<T: Item>(consumer: &mut impl Pop<T>, count: u64, each: &mut impl FnMut(T));
 }
 
@@ -123,8 +123,8 @@ impl Manner for Spin {
     const PINNED: bool = true;
 
     #[inline(always)]
-    fn send<T: Item>(producer: &mut impl Push<T>, count: u64) {
-        for number in 0..count {
+    fn send<T: Item>(producer: &mut impl Push<T>, numbers: Range<u64>) {
+        for number in numbers {
             spin(|| producer.try_push(T::new(number)).then_some(()));
         }
     }
@@ -141,8 +141,8 @@ impl Manner for Block {
     const PINNED: bool = false;
 
     #[inline(always)]
-    fn send<T: Item>(producer: &mut impl Push<T>, count: u64) {
-        for number in 0..count {
+    fn send<T: Item>(producer: &mut impl Push<T>, numbers: Range<u64>) {
+        for number in numbers {
             producer.push(T::new(number));
         }
     }
@@ -159,10 +159,10 @@ impl Manner for Batch {
     const PINNED: bool = true;
 
     #[inline(always)]
-    fn send<T: Item>(producer: &mut impl Push<T>, count: u64) {
-        let mut next = 0;
-        while next < count {
-            let end = count.min(next + BATCH);
+    fn send<T: Item>(producer: &mut impl Push<T>, numbers: Range<u64>) {
+        let mut next = numbers.start;
+        while next < numbers.end {
+            let end = numbers.end.min(next + BATCH);
             next += spin(|| Some(producer.try_push_batch(next..end)).filter(|&n| n > 0));
         }
     }
@@ -230,7 +230,7 @@ fn stream<T: Item, M: Manner>(
                 }
                 start.wait();
                 let begin = Instant::now();
-                M::send(&mut producer, each_in);
+                M::send(&mut producer, 0..each_in);
                 // Kept until the consumers are done too: some queues close when an end goes.
                 (begin, producer)
             })
@@ -264,7 +264,7 @@ fn stream<T: Item, M: Manner>(
     end - begin
 }
 
-/// Sends `count` values there and back, one at a time.
+/// Sends `count` numbers there and back, one at a time.
 pub(crate) fn ping_pong<T: Item, Q: Queue<T>, M: Manner>(capacity: usize, count: u64) -> Duration {
     let (mut to, mut from_here) = Q::ends(capacity);
     let (mut answer, mut from_there) = Q::ends(capacity);
@@ -273,8 +273,9 @@ pub(crate) fn ping_pong<T: Item, Q: Queue<T>, M: Manner>(capacity: usize, count:
             pin(1);
         }
         for _ in 0..=count {
-            M::receive(&mut from_here, 1, &mut |_: T| ());
-            M::send::<T>(&mut answer, 1);
+            let mut number = 0;
+            M::receive(&mut from_here, 1, &mut |value: T| number = value.number());
+            M::send::<T>(&mut answer, number..number + 1);
         }
         (from_here, answer)
     });
@@ -285,9 +286,9 @@ pub(crate) fn ping_pong<T: Item, Q: Queue<T>, M: Manner>(capacity: usize, count:
         // The first trip also waits for the other thread to start.
         let mut begin = Instant::now();
         for trip in 0..=count {
-            M::send::<T>(&mut to, 1);
+            M::send::<T>(&mut to, trip..trip + 1);
             M::receive(&mut from_there, 1, &mut |value: T| {
-                assert_eq!(value.number(), 0)
+                assert_eq!(value.number(), trip, "another answer");
             });
             if trip == 0 {
                 begin = Instant::now();

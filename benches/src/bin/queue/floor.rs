@@ -101,7 +101,8 @@ impl Pop<u64> for Side {
     }
 }
 
-/// Two lines, each written by one side: as little as a message can be.
+/// Two lines, each written by one side: as little as a message can be. What is sent are the numbers from 0 on, and a line holds
+/// how many there were.
 pub(crate) struct TwoLines;
 
 pub(crate) struct Turn {
@@ -125,8 +126,8 @@ impl Queue<u64> for TwoLines {
 
 impl Push<u64> for Turn {
     #[inline(always)]
-    fn try_push(&mut self, _value: u64) -> bool {
-        self.count += 1;
+    fn try_push(&mut self, value: u64) -> bool {
+        self.count = value as usize + 1;
         self.line.0.store(self.count, Ordering::Release);
         true
     }
@@ -135,10 +136,11 @@ impl Push<u64> for Turn {
 impl Pop<u64> for Turn {
     #[inline(always)]
     fn try_pop(&mut self) -> Option<u64> {
-        if self.line.0.load(Ordering::Acquire) == self.count {
+        let count = self.line.0.load(Ordering::Acquire);
+        if count == self.count {
             return None;
         }
-        self.count += 1;
-        Some(0)
+        self.count = count;
+        Some(count as u64 - 1)
     }
 }
