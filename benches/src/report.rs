@@ -29,6 +29,29 @@ impl Row {
     }
 }
 
+/// Returns the rows of one case: each contender but the first, which is Covet, beside it.
+pub fn rows(
+    case: &str,
+    unit: &'static str,
+    names: &[&'static str],
+    values: &[f64],
+    samples: usize,
+) -> Vec<Row> {
+    names
+        .iter()
+        .zip(values)
+        .skip(1)
+        .map(|(&peer, &peer_value)| Row {
+            case: case.to_owned(),
+            unit,
+            covet: values[0],
+            peer,
+            peer_value,
+            samples,
+        })
+        .collect()
+}
+
 /// Prints the rows of one case. A peer called `floor` is no queue but what the machine allows.
 pub fn print_case(rows: &[Row]) {
     let Some(first) = rows.first() else { return };

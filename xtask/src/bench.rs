@@ -16,7 +16,7 @@ use crate::workspace;
 const USAGE: &str = "\
 Usage: cargo xtask bench [AREA] [--quick] [--json FILE] [--case TEXT] [--python PATH] [--lives N]
 
-  AREA            queue, interp, or all (the default)
+  AREA            queue, awaited (its calls that wait as a task), interp, or all (the default)
   --quick         fewer and shorter samples: under a minute, to see whether something is far off
   --json FILE     also write the table as JSON: area, case, unit, covet, peer, peer_value, ratio, samples
   --case TEXT     only the cases whose name contains this
@@ -29,7 +29,7 @@ machine's load; the calibration at the end tells whether it stayed the same.
 ";
 
 /// The areas, each a program of `benches`.
-const AREAS: [&str; 2] = ["queue", WITH_PYTHON];
+const AREAS: [&str; 3] = ["queue", "awaited", WITH_PYTHON];
 
 /// The area whose program embeds a Python.
 const WITH_PYTHON: &str = "interp";

@@ -1,7 +1,9 @@
 //! Awaited calls beside those of other channels: streams and ping-pongs between tasks, in one thread and in two.
 //!
-//! Run with `cargo run --release -p covet-benches --bin awaited [-- [--quick] [WORD]]`. The executors are the same for all:
-//! that of the futures crate where a thread runs one task or two, tokio's where four tasks share two threads.
+//! `cargo xtask bench awaited` runs this as it should be run. The executors are the same for all: that of the futures crate
+//! where a thread runs one task or two, tokio's where four tasks share two threads.
+//!
+//! Usage: `awaited [--quick] [--json FILE] [--own-session] [WORD]`; a word leaves only the cases that contain it.
 
 mod channels;
 
@@ -9,10 +11,10 @@ use std::future::Future;
 use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, process};
 
-use covet_benches::measure::{self, Effort, Run, calibrate};
-use covet_benches::report::{self, Row};
+use covet_benches::measure::{self, Effort, Run};
+use covet_benches::options::Options;
+use covet_benches::report::{self, Row, rows};
 use futures_executor::block_on;
 use futures_util::join;
 
@@ -190,47 +192,24 @@ fn cases() -> Vec<Case> {
 }
 
 fn main() {
-    let mut effort = Effort::FULL;
-    let mut word = String::new();
-    for argument in env::args().skip(1) {
-        match argument.as_str() {
-            "--quick" => effort = Effort::QUICK,
-            option if option.starts_with('-') => {
-                eprintln!("awaited: unknown option `{option}`");
-                process::exit(2);
-            }
-            name => name.clone_into(&mut word),
-        }
-    }
-    let before = calibrate();
-    println!(
-        "nanoseconds per value or round trip, lower quartile; x = how many times longer than Covet"
-    );
-    for case in cases() {
-        if !case.name.contains(&word) {
-            continue;
-        }
-        let (names, runs): (Vec<_>, Vec<_>) = case.contenders.into_iter().unzip();
-        let values = measure::quartiles(&runs, effort);
-        let rows: Vec<Row> = names
-            .iter()
-            .zip(&values)
-            .skip(1)
-            .map(|(&peer, &peer_value)| Row {
-                case: case.name.to_owned(),
-                unit: "ns",
-                covet: values[0],
-                peer,
-                peer_value,
-                samples: effort.rounds,
-            })
-            .collect();
-        report::print_case(&rows);
-    }
-    println!(
-        "\ncalibration: {before:.1} ms before, {:.1} ms after",
-        calibrate()
-    );
+    let options = Options::from_command_line();
+    options.measure("awaited", || {
+        println!(
+            "nanoseconds per value or round trip, lower quartile; x = how many times longer than Covet"
+        );
+        let wanted = cases().into_iter().filter(|case| options.wants(case.name));
+        wanted
+            .flat_map(|case| time(case, options.effort))
+            .collect()
+    });
+}
+
+fn time(case: Case, effort: Effort) -> Vec<Row> {
+    let (names, runs): (Vec<_>, Vec<_>) = case.contenders.into_iter().unzip();
+    let values = measure::quartiles(&runs, effort);
+    let rows = rows(case.name, "ns", &names, &values, effort.rounds);
+    report::print_case(&rows);
+    rows
 }
 
 #[cfg(test)]

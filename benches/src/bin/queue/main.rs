@@ -11,12 +11,11 @@ mod floor;
 mod idle;
 mod peers;
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::time::Duration;
 
-use covet_benches::measure::{self, Effort, Run, calibrate, lower_quartile};
-use covet_benches::report::{self, Row};
+use covet_benches::measure::{self, Effort, Run, lower_quartile};
+use covet_benches::options::Options;
+use covet_benches::report::{self, Row, rows};
 
 use driver::{Batch, Block, Spin, many_to_many, many_to_one, one_to_one, ping_pong};
 use floor::{Bare, TwoLines};
@@ -226,76 +225,24 @@ const IDLE: [Idle; 5] = [
 const LEFT_OUT: &str = "Not in blocking cases: gil and omango, whose blocking calls lose wake-ups and then sleep for ever; \
                         ArrayQueue, concurrent-queue, rtrb, ringbuf, heapless, nexus-queue and disruptor, which have none.";
 
-struct Options {
-    effort: Effort,
-    json: Option<PathBuf>,
-    own_session: bool,
-    word: String,
-}
-
-fn options() -> Result<Options, String> {
-    let mut options = Options {
-        effort: Effort::FULL,
-        json: None,
-        own_session: false,
-        word: String::new(),
-    };
-    let mut words = env::args().skip(1);
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "--quick" => options.effort = Effort::QUICK,
-            "--own-session" => options.own_session = true,
-            "--json" => {
-                let file = words.next().ok_or("--json expects a file; found none")?;
-                options.json = Some(file.into());
-            }
-            word if word.starts_with('-') => return Err(format!("unknown option `{word}`")),
-            word => word.clone_into(&mut options.word),
-        }
-    }
-    Ok(options)
-}
-
 fn main() {
-    let options = options().unwrap_or_else(|error| {
-        eprintln!("queue: {error}");
-        std::process::exit(2);
-    });
-    // In a session of its own, this lifts nothing but this program.
-    if options.own_session && fs::write("/proc/self/autogroup", "-20").is_err() {
+    let options = Options::from_command_line();
+    options.measure("queue", || {
         println!(
-            "note: this session's priority cannot be raised here; other work may show in the figures"
+            "nanoseconds per item or round trip, lower quartile; x = how many times longer than Covet"
         );
-    }
-    let begin = Instant::now();
-    let before = calibrate();
-    println!(
-        "nanoseconds per item or round trip, lower quartile; x = how many times longer than Covet"
-    );
-    println!("{LEFT_OUT}");
-    let mut rows = Vec::new();
-    for case in cases() {
-        if case.name.contains(&options.word) {
-            rows.extend(time(case, options.effort));
+        println!("{LEFT_OUT}");
+        let mut rows = Vec::new();
+        for case in cases() {
+            if options.wants(case.name) {
+                rows.extend(time(case, options.effort));
+            }
         }
-    }
-    if "idle".contains(&options.word) {
-        rows.extend(time_idle(options.effort));
-    }
-    let after = calibrate();
-    println!(
-        "\ncalibration: {before:.1} ms before, {after:.1} ms after; {:.0} s in total",
-        begin.elapsed().as_secs_f64()
-    );
-    if (after / before - 1.0).abs() > 0.1 {
-        println!("note: the machine changed its pace meanwhile; run again for figures to keep");
-    }
-    if let Some(file) = &options.json
-        && let Err(error) = report::write_json("queue", &rows, file)
-    {
-        eprintln!("queue: writing {}: {error}", file.display());
-        std::process::exit(1);
-    }
+        if options.wants("idle") {
+            rows.extend(time_idle(options.effort));
+        }
+        rows
+    });
 }
 
 fn time(case: Case, effort: Effort) -> Vec<Row> {
@@ -339,28 +286,6 @@ fn time_idle(effort: Effort) -> Vec<Row> {
     report::print_case(&idle);
     report::print_case(&wake);
     [idle, wake].concat()
-}
-
-fn rows(
-    case: &str,
-    unit: &'static str,
-    names: &[&'static str],
-    values: &[f64],
-    samples: usize,
-) -> Vec<Row> {
-    names
-        .iter()
-        .zip(values)
-        .skip(1)
-        .map(|(&peer, &peer_value)| Row {
-            case: case.to_owned(),
-            unit,
-            covet: values[0],
-            peer,
-            peer_value,
-            samples,
-        })
-        .collect()
 }
 
 #[cfg(test)]
