@@ -3,10 +3,14 @@
 //! A thread may call Python only while a thread state is attached to it, on free-threaded builds too; attaching
 //! to an interpreter with a GIL takes that GIL. Every guard here puts back what it found. None of them is `Send`:
 //! a thread state belongs to the thread that attached it first.
+//!
+//! Guards of one thread nest, and each is a [`Detached`] with something attached in it. They are values, so safe code can
+//! drop an outer one first, or forget one: then what is attached stays, and the thread goes back to what was attached before
+//! the outer guard once the inner ones have ended.
 
 use crate::ffi;
 use crate::fork::PerProcess;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicIsize, Ordering};
@@ -22,7 +26,18 @@ type NotSend = PhantomData<*mut ()>;
 #[derive(Debug)]
 pub struct Detached {
     before: *mut ffi::PyThreadState,
+    /// How many such guards the thread had when this one was made, itself included.
+    depth: usize,
     not_send: NotSend,
+}
+
+thread_local! {
+    /// How many guards the thread has, those aside that ended in order.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// How many of them have ended before the ones inside.
+    static EARLY: Cell<usize> = const { Cell::new(0) };
+    /// Their depths, and what was attached before them.
+    static ENDED_EARLY: RefCell<Vec<(usize, *mut ffi::PyThreadState)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Detached {
@@ -35,11 +50,39 @@ impl Detached {
             // SAFETY: a thread state is attached.
             unsafe { ffi::PyEval_SaveThread() }
         };
+        let depth = DEPTH.get() + 1;
+        DEPTH.set(depth);
         Self {
             before,
+            depth,
             not_send: PhantomData,
         }
     }
+
+    /// Whether every guard that was made inside this one has ended: what is attached now, if anything, is this one's.
+    #[inline]
+    pub(crate) fn is_innermost(&self) -> bool {
+        DEPTH.get() == self.depth
+    }
+}
+
+/// What to go back to from the guard at `depth`, and the depth there, when some outside it have ended already.
+#[cold]
+fn past_ended(
+    mut before: *mut ffi::PyThreadState,
+    mut depth: usize,
+) -> (*mut ffi::PyThreadState, usize) {
+    ENDED_EARLY.with_borrow_mut(|ended| {
+        while let Some(i) = ended.iter().position(|&(at, _)| at == depth) {
+            if !before.is_null() {
+                away(-1);
+            }
+            before = ended.swap_remove(i).1;
+            depth -= 1;
+        }
+        EARLY.set(ended.len());
+    });
+    (before, depth)
 }
 
 impl Default for Detached {
@@ -50,9 +93,22 @@ impl Default for Detached {
 
 impl Drop for Detached {
     fn drop(&mut self) {
-        if !self.before.is_null() {
-            // SAFETY: this state was attached to this thread when the guard was made, and nothing is attached now.
-            unsafe { ffi::PyEval_RestoreThread(self.before) }
+        if !self.is_innermost() {
+            ENDED_EARLY.with_borrow_mut(|ended| {
+                ended.push((self.depth, self.before));
+                EARLY.set(ended.len());
+            });
+            return;
+        }
+        let (mut before, mut depth) = (self.before, self.depth - 1);
+        if EARLY.get() > 0 {
+            (before, depth) = past_ended(before, depth);
+        }
+        DEPTH.set(depth);
+        if !before.is_null() {
+            // SAFETY: this state was attached to this thread when a guard was made that has ended now, as all inside it have;
+            // so nothing is attached.
+            unsafe { ffi::PyEval_RestoreThread(before) }
             away(-1);
         }
     }
@@ -109,7 +165,7 @@ impl Drop for Visit {
 /// This thread is attached to the main interpreter while this lives, by the state that it has or keeps for it.
 #[derive(Debug)]
 pub(crate) struct AtMain {
-    _before: Option<Detached>,
+    outside: Option<Detached>,
 }
 
 impl AtMain {
@@ -120,21 +176,21 @@ impl AtMain {
     pub(crate) unsafe fn new() -> Self {
         // SAFETY: initialised, as promised.
         if ffi::current_interpreter() == unsafe { ffi::PyInterpreterState_Main() } {
-            return Self { _before: None };
+            return Self { outside: None };
         }
         let before = Detached::new();
         // SAFETY: the state is this thread's own, and nothing is attached.
         unsafe { ffi::PyEval_RestoreThread(main_state()) };
         Self {
-            _before: Some(before),
+            outside: Some(before),
         }
     }
 }
 
 impl Drop for AtMain {
     fn drop(&mut self) {
-        if self._before.is_some() {
-            // SAFETY: attached by `new`.
+        if self.outside.as_ref().is_some_and(Detached::is_innermost) {
+            // SAFETY: attached by `new`, and again by whatever was inside.
             unsafe { ffi::PyEval_SaveThread() };
         }
     }

@@ -4,7 +4,7 @@
 //! reverse at the end: two GIL hand-overs that nobody contends, no queue, no other thread. Meanwhile other threads of
 //! the interpreter it came from run.
 
-use crate::attach;
+use crate::attach::Detached;
 use crate::error::{Error, PythonError};
 use crate::ffi;
 use crate::function::Function;
@@ -20,52 +20,51 @@ use std::time::{Duration, Instant};
 /// This thread is attached to an interpreter of a pool, and has it to itself, while this lives.
 ///
 /// Drop it to give the interpreter back; what was attached to the thread before is attached again then. Not
-/// `Send`. Nested use is fine: it takes another interpreter.
+/// `Send`. Nested use is fine: it takes another interpreter, and this one can be used again once that guard is gone.
+///
+/// # Panics
+/// Its methods panic while another guard that was made after it ([`Entered`], [`Detached`] or
+/// [`Attached`](crate::Attached)) is still there: the thread is attached elsewhere.
 #[derive(Debug)]
 pub struct Entered<'p> {
     slot: Arc<Slot>,
     pool: &'p Shared,
-    /// What was attached before; null if nothing was.
-    before: *mut ffi::PyThreadState,
-    /// False when this thread was attached to the right interpreter all along.
-    switched: bool,
+    /// The state of this thread for the interpreter.
+    state: *mut ffi::PyThreadState,
+    /// None when this thread was attached to the right interpreter all along.
+    outside: Option<Detached>,
     not_send: PhantomData<*mut ()>,
 }
 
 impl<'p> Entered<'p> {
     /// Enters a slot of the pool that the caller has taken.
     pub(crate) fn new(slot: Arc<Slot>, pool: &'p Shared) -> Self {
-        let current = ffi::current();
         slot.seat().count_lent();
-        if ffi::current_interpreter() == slot.interpreter() {
-            return Self {
-                slot,
-                pool,
-                before: current,
-                switched: false,
-                not_send: PhantomData,
-            };
-        }
-        // SAFETY: the slot is taken, so its interpreter is alive; `current`, if any, is attached and is detached
-        // before the thread's own state for the interpreter is attached.
-        unsafe {
-            if !current.is_null() {
-                attach::away(1);
-                ffi::PyEval_SaveThread();
+        let mut state = ffi::current();
+        let mut outside = None;
+        if ffi::current_interpreter() != slot.interpreter() {
+            outside = Some(Detached::new());
+            // SAFETY: the slot is taken, so its interpreter is alive; nothing is attached.
+            unsafe {
+                state = slot.state_for_this_thread();
+                ffi::PyEval_RestoreThread(state);
             }
-            let state = slot.state_for_this_thread();
-            ffi::PyEval_RestoreThread(state);
         }
         Self {
             slot,
             pool,
-            before: current,
-            switched: true,
+            state,
+            outside,
             not_send: PhantomData,
         }
     }
 
+    #[inline]
     fn local(&mut self) -> Result<&mut Local, Raised> {
+        assert!(
+            ffi::current() == self.state,
+            "expected the thread to be attached to the interpreter of this guard, found a guard made later that is still there"
+        );
         // SAFETY: this guard has taken the slot, its thread is attached, and `&mut self` makes the access the only one.
         unsafe { self.slot.local() }.as_mut().ok_or(Raised)
     }
@@ -199,23 +198,35 @@ impl<'p> Entered<'p> {
     }
 }
 
+impl Entered<'_> {
+    /// [`Entered::end_task`] for a guard that is dropped before one that was made after it.
+    #[cold]
+    fn end_task_from_outside(&mut self) {
+        let _inner = Detached::new();
+        // SAFETY: nothing is attached; the state is this thread's own, of an interpreter that the slot keeps alive.
+        unsafe {
+            ffi::PyEval_RestoreThread(self.state);
+            self.end_task();
+            ffi::PyEval_SaveThread();
+        }
+    }
+}
+
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.end_task();
-        // SAFETY: this guard attached its thread to the interpreter (if it had to), so it may detach it; `before` was
-        // attached to this thread, and nothing is when it is attached again.
-        unsafe {
-            if self.switched {
-                ffi::PyEval_SaveThread();
+        match &self.outside {
+            Some(outside) if outside.is_innermost() => {
+                self.end_task();
+                // SAFETY: this guard attached its thread, and whatever was inside has put that back.
+                unsafe { ffi::PyEval_SaveThread() };
             }
-            self.slot.release();
-            self.pool.idle().notify_one();
-            if self.switched && !self.before.is_null() {
-                ffi::PyEval_RestoreThread(self.before);
-                attach::away(-1);
-            }
+            _ if ffi::current() == self.state => self.end_task(),
+            _ => self.end_task_from_outside(),
         }
+        self.slot.release();
+        self.pool.idle().notify_one();
+        // What was attached before comes back with `outside`.
     }
 }
 

@@ -1,7 +1,8 @@
 //! Calling threads in idle interpreters.
 
 use crate::common::{on_big_stack, pool, raised, runtime};
-use covet_interp::{Error, Function, Pool, Value};
+use covet_interp::{Detached, Error, Function, Pool, Strategy, Value};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
@@ -52,6 +53,99 @@ fn a_nested_call_takes_another_interpreter_and_comes_back() {
             Ok(Value::Str("outer".to_owned()))
         );
     });
+}
+
+/// The identity of the interpreter that the thread is attached to, by the C API; 0 if it is attached to none.
+fn here() -> usize {
+    covet_interp::ffi::current_interpreter() as usize
+}
+
+#[test]
+fn guards_may_end_in_any_order() {
+    let pool = Pool::builder().workers(3).build(&runtime()).unwrap();
+    on_big_stack(|| {
+        let runtime = runtime();
+        pool.wait_ready(None).unwrap();
+        let switches = pool.decision().strategy == Strategy::Subinterpreters;
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            let main = runtime.attach();
+            let outside = here();
+            let mut guards: Vec<_> = (0..3).map(|_| Some(pool.enter().unwrap())).collect();
+            assert!(pool.try_enter().is_none(), "all interpreters are taken");
+            for (ended, &i) in order.iter().enumerate() {
+                let before = here();
+                let innermost = guards.iter().rposition(Option::is_some) == Some(i);
+                guards[i] = None;
+                assert_eq!(here() != before, innermost && switches);
+                // Each is free at once, whatever was made after it.
+                let free: Vec<_> = std::iter::from_fn(|| pool.try_enter()).collect();
+                assert_eq!(free.len(), ended + 1);
+                drop(free);
+                if let Some(guard) = guards.iter_mut().rev().flatten().next() {
+                    assert_eq!(guard.run("result = 1 + 1"), Ok(Value::Int(2)));
+                }
+            }
+            assert_eq!(here(), outside);
+            drop(main);
+            assert_eq!(here(), 0);
+        }
+    });
+}
+
+#[test]
+fn what_is_outside_may_end_before_a_guard() {
+    let pool = pool();
+    on_big_stack(|| {
+        let runtime = runtime();
+        let main = runtime.attach();
+        let detached = Detached::new();
+        let mut guard = pool.enter().unwrap();
+        drop(main);
+        drop(detached);
+        assert_eq!(guard.run("result = 1 + 1"), Ok(Value::Int(2)));
+        drop(guard);
+        assert_eq!(here(), 0);
+    });
+}
+
+#[test]
+fn a_guard_that_is_outside_another_says_so() {
+    let pool = pool();
+    on_big_stack(|| {
+        let mut outer = pool.enter().unwrap();
+        let detached = Detached::new();
+        let used = catch_unwind(AssertUnwindSafe(|| outer.run("result = 1")));
+        let text = *used.unwrap_err().downcast::<&str>().unwrap();
+        assert!(text.contains("found a guard made later"), "{text}");
+        drop(detached);
+        assert_eq!(outer.run("result = 1"), Ok(Value::Int(1)));
+    });
+}
+
+#[test]
+fn a_guard_that_is_forgotten_keeps_its_interpreter_and_nothing_else() {
+    // Its pool can never end: it stays until the process does.
+    let pool: &Pool = Box::leak(Box::new(pool()));
+    on_big_stack(|| {
+        let outer = pool.enter().unwrap();
+        std::mem::forget(pool.enter().unwrap());
+        drop(outer);
+        let mut next = pool.enter().unwrap();
+        assert_eq!(next.run("result = 1"), Ok(Value::Int(1)));
+    });
+    assert_eq!(
+        pool.submit(Function::reference("math", "sqrt"), &[4.into()])
+            .unwrap()
+            .result(),
+        Ok(Value::Float(2.0))
+    );
 }
 
 #[test]
