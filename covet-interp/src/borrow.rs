@@ -9,7 +9,7 @@ use crate::error::{Error, PythonError};
 use crate::ffi;
 use crate::function::Function;
 use crate::job::Job;
-use crate::object::{Object, Raised};
+use crate::object::Raised;
 use crate::shared::Shared;
 use crate::slot::{Local, Slot};
 use crate::value::Value;
@@ -122,8 +122,8 @@ impl<'p> Entered<'p> {
         }
     }
 
-    /// Runs source text in a namespace of its own and returns what it leaves in the variable `result` (`None` if
-    /// there is none).
+    /// Runs source text, in a namespace of its own unless the pool has [shared globals](crate::Builder::shared_globals), and
+    /// returns what it leaves in the variable `result` (`None` if there is none).
     ///
     /// # Errors
     /// [`Error::Python`] with whatever it raised; [`Error::Value`] when the result is no tree of values.
@@ -131,12 +131,12 @@ impl<'p> Entered<'p> {
     /// # Examples
     /// See `examples/two_interpreters.rs`.
     pub fn run(&mut self, source: &str) -> Result<Value, Error> {
-        let Local { support, .. } = self.local().map_err(|Raised| Error::Closed)?;
+        let Local { support, functions } = self.local().map_err(|Raised| Error::Closed)?;
         // SAFETY: attached to the interpreter that `support` belongs to.
         unsafe {
-            let outcome = support
-                .part(c"run_source")
-                .and_then(|run| run.call(&[&Object::string(source)?]))
+            let outcome = Function::source(source)
+                .resolve(support, functions.globals())
+                .and_then(|run| run.call(&[]))
                 .and_then(|result| {
                     let mut message = Vec::new();
                     support.encode(result.as_ptr(), &mut message)?;

@@ -18,6 +18,7 @@ pub struct Builder {
     name: Option<String>,
     preload: Vec<String>,
     initializer: Option<Task>,
+    shared_globals: bool,
     pin: bool,
     max_tasks: Option<u64>,
     max_lifetime: Option<Duration>,
@@ -72,6 +73,15 @@ impl Builder {
     /// [`Pool::interrupt`] of everything.
     pub fn initializer(mut self, task: Task) -> Self {
         self.initializer = Some(task);
+        self
+    }
+
+    /// Has all source text and code objects that an interpreter is sent run in one namespace of it, in which the next finds what
+    /// the one before defined; otherwise, which is the default, each run has a namespace of its own. The worker decides which
+    /// interpreter that is, so it makes most sense with one worker ([`Interpreter`](crate::Interpreter)), with
+    /// [`Task::on`], or for what an initializer defines for all.
+    pub fn shared_globals(mut self, shared: bool) -> Self {
+        self.shared_globals = shared;
         self
     }
 
@@ -142,6 +152,7 @@ impl Builder {
             name: self.name.unwrap_or_else(|| "covet".to_owned()),
             preload: self.preload,
             initializer: self.initializer.map(|task| task.call).transpose()?,
+            shared_globals: self.shared_globals,
             pin: self.pin,
             max_tasks: self.max_tasks,
             max_lifetime: self.max_lifetime,

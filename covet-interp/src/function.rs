@@ -127,7 +127,12 @@ impl Function {
         );
     }
 
-    fn resolve(&self, support: &Support) -> Result<Object, Raised> {
+    /// The object of the attached interpreter; source text and code run in `globals`, or each time in new ones.
+    pub(crate) fn resolve(
+        &self,
+        support: &Support,
+        globals: Option<&Object>,
+    ) -> Result<Object, Raised> {
         // SAFETY: a `Support` is only used attached to its interpreter.
         unsafe {
             match &self.body {
@@ -137,14 +142,26 @@ impl Function {
                 Body::Value { pickled, .. } => {
                     support.part(c"loads")?.call(&[&Object::bytes(pickled)?])
                 }
-                Body::Source(text) => support
-                    .part(c"from_source")?
-                    .call(&[&Object::string(text)?]),
-                Body::Code(marshalled) => support
-                    .part(c"from_marshal")?
-                    .call(&[&Object::bytes(marshalled)?]),
+                Body::Source(text) => run_in(
+                    &support.part(c"from_source")?,
+                    Object::string(text)?,
+                    globals,
+                ),
+                Body::Code(marshalled) => run_in(
+                    &support.part(c"from_marshal")?,
+                    Object::bytes(marshalled)?,
+                    globals,
+                ),
             }
         }
+    }
+}
+
+/// Has `make` (of support.py) make a function of `code`.
+fn run_in(make: &Object, code: Object, globals: Option<&Object>) -> Result<Object, Raised> {
+    match globals {
+        Some(globals) => make.call(&[&code, globals]),
+        None => make.call(&[&code]),
     }
 }
 
@@ -171,6 +188,8 @@ const MOST_BYTES: usize = 64 << 10;
 /// What one interpreter made of the functions it was sent.
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
+    /// Where source text and code run, if not each time in a namespace of its own.
+    globals: Option<Object>,
     made: HashMap<u64, Object, NumberHasher>,
     latest: Option<Latest>,
 }
@@ -183,6 +202,13 @@ struct Latest {
 }
 
 impl Functions {
+    pub(crate) fn new(globals: Option<Object>) -> Self {
+        Self {
+            globals,
+            ..Self::default()
+        }
+    }
+
     /// The object of `function` in the attached interpreter.
     #[inline]
     pub(crate) fn get(
@@ -208,11 +234,16 @@ impl Functions {
         }
     }
 
+    /// Where source text and code run, if not each time in a namespace of its own.
+    pub(crate) fn globals(&self) -> Option<&Object> {
+        self.globals.as_ref()
+    }
+
     fn find(&mut self, function: &Function, support: &Support) -> Result<Object, Raised> {
         if let Some(object) = self.made.get(&function.number) {
             return Ok(object.another());
         }
-        let object = function.resolve(support)?;
+        let object = function.resolve(support, self.globals.as_ref())?;
         if function.is_fixed() {
             if self.made.len() >= MOST_KEPT {
                 self.made.clear();

@@ -1,123 +1,87 @@
-//! One interpreter from its making to its end, on the thread that owns it.
-//!
-//! ```text
-//!            make              detach
-//! (nothing) ------> attached <--------> detached
-//!                      |       attach
-//!                      | end
-//!                      v
-//!                  (nothing)
-//! ```
-//! The order of calls in [`Interpreter::make`] is the one that works on every version from 3.12 on: made while
-//! attached to the main interpreter (a free-threaded 3.13 deadlocks otherwise), and with no second thread state left
-//! behind (before 3.14 the end of an interpreter aborts the process if there is one).
+//! One interpreter by itself, with globals that last.
 
-use crate::attach::Visit;
+use crate::attach::Detached;
+use crate::borrow::Entered;
 use crate::error::Error;
-use crate::ffi;
-use crate::frames;
-use crate::object::Raised;
+use crate::function::Function;
+use crate::pool::Pool;
+use crate::runtime::Runtime;
+use crate::task::Task;
+use crate::value::Value;
+use std::sync::Arc;
 
-/// An interpreter, attached to the thread that made it unless detached.
+/// An interpreter with a thread and, from Python 3.12 on, a GIL of its own, whose source text runs in one lasting namespace: to
+/// embed Python as a scripting language, or to keep one program apart from another.
 ///
-/// Or, where tasks run in the main interpreter, a thread state of that for this thread.
+/// It is a [`Pool`] of one worker, so the same holds: calls from several threads take their turns, errors are values, and what
+/// cannot be stopped is replaced (with a new interpreter, whose globals are empty). Dropping it ends it, after the tasks that it
+/// was sent.
+///
+/// # Examples
+///
+/// ```
+/// use covet_interp::{Interpreter, Runtime, Value};
+///
+/// let runtime = Runtime::embed()?;
+/// let interpreter = Interpreter::new(&runtime)?;
+/// interpreter.run("def area(width, height): return width * height")?;
+/// assert_eq!(interpreter.run("result = area(6, 7)")?, Value::Int(42));
+/// # drop(interpreter);
+/// # Ok::<(), covet_interp::Error>(())
+/// ```
 #[derive(Debug)]
-pub(crate) struct Interpreter {
-    state: *mut ffi::PyThreadState,
-    owned: bool,
+pub struct Interpreter {
+    pool: Pool,
 }
 
 impl Interpreter {
-    /// Makes an interpreter with a GIL of its own. On return the calling thread, which had nothing attached, is
-    /// attached to it.
+    /// Makes an interpreter, and waits (detached) until it is ready.
     ///
     /// # Errors
-    /// [`Error::NewInterpreter`] with CPython's reason; nothing is attached then.
+    /// As [`Builder::build`](crate::Builder::build), and [`Error::Broken`] when it cannot be made.
+    pub fn new(runtime: &Runtime) -> Result<Self, Error> {
+        let pool = Pool::builder()
+            .workers(1)
+            .shared_globals(true)
+            .name("covet-interpreter")
+            .build(runtime)?;
+        pool.wait_ready(None)?;
+        Ok(Self { pool })
+    }
+
+    /// Runs source text in the lasting namespace, on the interpreter's own thread, and waits (detached) for it. Returns what it
+    /// leaves in the variable `result`, or [`Value::None`].
     ///
-    /// # Safety
-    /// Python is initialised and not finalizing; the calling thread has nothing attached.
-    pub(crate) unsafe fn make() -> Result<Self, Error> {
-        // SAFETY: initialised, as promised. On success the new state is attached and main's (the visit's) detached
-        // but alive: the new one is set aside while the visit ends attached, as it must, then attached again.
-        unsafe {
-            let visit = Visit::main();
-            frames::install().map_err(|Raised| {
-                ffi::PyErr_Clear();
-                Error::NewInterpreter("sys of the main interpreter is not as expected".to_owned())
-            })?;
-            let main = ffi::current();
-            let state = ffi::new_interpreter().map_err(Error::NewInterpreter)?;
-            ffi::PyEval_SaveThread();
-            ffi::PyEval_RestoreThread(main);
-            drop(visit);
-            ffi::PyEval_RestoreThread(state);
-            Ok(Self { state, owned: true })
-        }
+    /// # Errors
+    /// [`Error::Python`] with whatever it raised; [`Error::Value`] when the result is no tree of values.
+    pub fn run(&self, source: &str) -> Result<Value, Error> {
+        self.wait_for(Task::source(source, &[]))
     }
 
-    /// A thread state of the main interpreter for the calling thread, attached on return.
+    /// Calls a function with these arguments, on the interpreter's own thread, and waits (detached) for the result.
     ///
-    /// # Safety
-    /// As for [`Interpreter::make`].
-    pub(crate) unsafe fn main() -> Self {
-        // SAFETY: initialised, as promised; the main interpreter outlives its worker threads.
-        unsafe {
-            let state = ffi::PyThreadState_New(ffi::PyInterpreterState_Main());
-            ffi::PyEval_RestoreThread(state);
-            Self {
-                state,
-                owned: false,
-            }
-        }
+    /// # Errors
+    /// As [`Interpreter::run`].
+    pub fn call(&self, function: &Arc<Function>, arguments: &[Value]) -> Result<Value, Error> {
+        self.wait_for(Task::new(Arc::clone(function), arguments))
     }
 
-    /// Whether this is an interpreter of its own, not the main one.
-    pub(crate) fn is_own(&self) -> bool {
-        self.owned
-    }
-
-    pub(crate) fn state(&self) -> *mut ffi::PyThreadState {
-        self.state
-    }
-
-    pub(crate) fn raw(&self) -> *mut ffi::PyInterpreterState {
-        // SAFETY: the state is alive until `end`.
-        unsafe { ffi::PyThreadState_GetInterpreter(self.state) }
-    }
-
-    /// Gives the GIL away.
+    /// Enters it with the calling thread: no other thread has to be woken. See [`Pool::enter`].
     ///
-    /// # Safety
-    /// The calling thread made this interpreter and is attached to it.
-    pub(crate) unsafe fn detach(&self) {
-        // SAFETY: attached, as promised.
-        unsafe { ffi::PyEval_SaveThread() };
+    /// # Errors
+    /// As [`Pool::enter`].
+    pub fn enter(&self) -> Result<Entered<'_>, Error> {
+        self.pool.enter()
     }
 
-    /// Takes the GIL back.
-    ///
-    /// # Safety
-    /// The calling thread made this interpreter and has nothing attached.
-    pub(crate) unsafe fn attach(&self) {
-        // SAFETY: nothing attached, and the state belongs to this thread, as promised.
-        unsafe { ffi::PyEval_RestoreThread(self.state) };
+    /// The pool that it is: to submit tasks without waiting, to interrupt, for its statistics.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
-    /// Ends the interpreter: waits for the threads that were started in it, runs its exit handlers, frees it.
-    /// Nothing is attached afterwards.
-    ///
-    /// # Safety
-    /// The calling thread made this interpreter and is attached to it, and no other thread state of it exists but
-    /// those of its own threads.
-    pub(crate) unsafe fn end(self) {
-        // SAFETY: attached, and the last state, as promised.
-        unsafe {
-            if self.owned {
-                ffi::Py_EndInterpreter(self.state);
-            } else {
-                ffi::PyThreadState_Clear(self.state);
-                ffi::PyThreadState_DeleteCurrent();
-            }
-        }
+    fn wait_for(&self, task: Task) -> Result<Value, Error> {
+        let task = self.pool.submit_task(task)?;
+        let _detached = Detached::new();
+        task.result()
     }
 }

@@ -17,7 +17,7 @@
 //! ```
 //! A [`Task`] says what to run (a function, an import path, source text, code); its [`TaskHandle`] waits for the result, in a
 //! thread or in an async task, and stops it. [`Router`] runs Rust and Python work beside each other, each kind on threads of
-//! its own, under one bounded admission.
+//! its own, under one bounded admission. [`Interpreter`] is a single one, with globals that last.
 //!
 //! No Python object crosses from one interpreter to another. What crosses are bytes: values of the built-in types go by a
 //! direct codec, everything else by pickle ([`Value`] is the Rust side of it).
@@ -56,6 +56,7 @@ mod function;
 mod handle;
 mod interpreter;
 mod job;
+mod life;
 mod loader;
 mod object;
 mod pool;
@@ -83,6 +84,7 @@ pub use error::{Error, PythonError};
 pub use fork::fork_is_safe;
 pub use function::Function;
 pub use handle::{TaskHandle, TaskState};
+pub use interpreter::Interpreter;
 pub use loader::Verdict;
 pub use pool::Pool;
 pub use registry::{PoolsOf, lost_workers};

@@ -32,6 +32,7 @@ pub(crate) struct Options {
     pub(crate) name: String,
     pub(crate) preload: Vec<String>,
     pub(crate) initializer: Option<(Arc<Function>, Vec<u8>)>,
+    pub(crate) shared_globals: bool,
     pub(crate) pin: bool,
     pub(crate) max_tasks: Option<u64>,
     pub(crate) max_lifetime: Option<Duration>,

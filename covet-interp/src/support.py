@@ -225,33 +225,38 @@ def here():
     return path, list(getattr(sys, "argv", [""]))
 
 
-def from_source(source):
-    """A function that runs source text in a namespace of its own; what it leaves in `result` is its value."""
-    return _from_code(compile(source, "<covet>", "exec"))
+def from_source(source, globals=None):
+    """A function that runs source text; what it leaves in `result` is its value.
+
+    It runs in `globals`, or each time in a namespace of its own.
+    """
+    return _from_code(compile(source, "<covet>", "exec"), globals)
 
 
-def from_marshal(data):
+def from_marshal(data, globals=None):
     """As `from_source`, for a code object."""
     import marshal
 
     code = marshal.loads(data)
     if not isinstance(code, type(_from_code.__code__)):
         raise TypeError(f"expected a marshalled code object, found one of type {type(code).__qualname__!r}")
-    return _from_code(code)
+    return _from_code(code, globals)
 
 
-def _from_code(code):
+def _from_code(code, globals):
     def run(*args):
-        namespace = {"__name__": "__covet__", "__builtins__": __builtins__, "args": args}
+        namespace = new_globals() if globals is None else globals
+        namespace["args"] = args
+        namespace.pop("result", None)
         exec(code, namespace)
         return namespace.get("result")
 
     return run
 
 
-def run_source(source):
-    """Runs source text once."""
-    return from_source(source)()
+def new_globals():
+    """A namespace for source text to run in."""
+    return {"__name__": "__covet__", "__builtins__": __builtins__}
 
 
 def leave():

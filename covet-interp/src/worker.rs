@@ -13,8 +13,8 @@ use crate::cores;
 use crate::error::Error;
 use crate::ffi;
 use crate::function::Functions;
-use crate::interpreter::Interpreter;
 use crate::job::{self, Job, Turn};
+use crate::life::Life;
 use crate::loader;
 use crate::object::{Object, Raised, c_string};
 use crate::registry;
@@ -64,7 +64,7 @@ enum Ended {
 }
 
 struct Worker {
-    interpreter: Interpreter,
+    life: Life,
     slot: Arc<Slot>,
 }
 
@@ -82,39 +82,35 @@ impl Worker {
         };
         // SAFETY: a fresh thread, or one whose interpreter has ended: nothing attached. Python is initialised, and pools end
         // before it finalizes.
-        let interpreter = unsafe {
+        let life = unsafe {
             match shared.strategy() {
                 Strategy::Subinterpreters => {
-                    Interpreter::make().map_err(|error| not_started(error.to_string()))?
+                    Life::begin().map_err(|error| not_started(error.to_string()))?
                 }
-                Strategy::MainOnly | Strategy::FreeThreading => Interpreter::main(),
+                Strategy::MainOnly | Strategy::FreeThreading => Life::main(),
             }
         };
         // SAFETY: attached to the interpreter that this thread just made.
-        let support = match unsafe { first_steps(&interpreter, shared) } {
-            Ok(support) => support,
+        let local = match unsafe { first_steps(&life, shared) } {
+            Ok(local) => local,
             Err(Raised) => {
                 // SAFETY: made here, attached, with an exception raised, and never lent.
                 let why = unsafe {
                     let why = raised_text();
-                    interpreter.end();
+                    life.end();
                     why
                 };
                 return Err(not_started(why));
             }
         };
-        let local = Local {
-            support,
-            functions: Functions::default(),
-        };
-        let slot = Slot::taken(shared.number(), Arc::clone(seat), interpreter.raw(), local);
-        slot.keep_own_state(interpreter.state());
+        let slot = Slot::taken(shared.number(), Arc::clone(seat), life.raw(), local);
+        slot.keep_own_state(life.state());
         shared.enter_slot(&slot, ffi::thread_ident());
         // SAFETY: attached to the interpreter of the slot, which this thread has taken.
         let prepared = unsafe { prepare(&slot, shared) };
-        let worker = Self { interpreter, slot };
+        let worker = Self { life, slot };
         // SAFETY: made here, attached.
-        unsafe { worker.interpreter.detach() };
+        unsafe { worker.life.detach() };
         match prepared {
             Ok(()) => {
                 worker.slot.make_ready();
@@ -175,7 +171,7 @@ impl Worker {
     }
 
     fn end(self, shared: &Shared) -> Ended {
-        let Self { interpreter, slot } = self;
+        let Self { life, slot } = self;
         shared.leave_slot(&slot);
         // A borrower may still be inside: the slot is taken for good once it has left.
         slot.take_to_end();
@@ -183,9 +179,9 @@ impl Worker {
         // SAFETY: made by this thread, which has nothing attached; the slot has ended, so nobody is inside and every
         // state that was lent is cleared before the interpreter ends.
         unsafe {
-            interpreter.attach();
+            life.attach();
             slot.clean_up();
-            interpreter.end();
+            life.end();
         }
         if slot.is_lost() {
             Ended::Lost
@@ -271,11 +267,11 @@ unsafe fn prepare(slot: &Slot, shared: &Shared) -> Result<(), String> {
 /// What every interpreter has before anything else runs in it.
 ///
 /// # Safety
-/// Attached to `interpreter`.
-unsafe fn first_steps(interpreter: &Interpreter, shared: &Shared) -> Result<Support, Raised> {
+/// Attached to the interpreter of `life`.
+unsafe fn first_steps(life: &Life, shared: &Shared) -> Result<Local, Raised> {
     // SAFETY: attached, as the caller promised.
     unsafe {
-        if interpreter.is_own() {
+        if life.is_own() {
             // Before anything that could load an extension module.
             loader::install()?;
             signals::install()?;
@@ -283,13 +279,20 @@ unsafe fn first_steps(interpreter: &Interpreter, shared: &Shared) -> Result<Supp
             Object::import(c"threading")?;
         }
         let support = Support::load()?;
-        if interpreter.is_own() {
+        if life.is_own() {
             let place = support.decode(shared.place())?;
             // SAFETY: `here` in support.py returns a tuple of two.
             let part = |i| Object::borrowed(ffi::PyTuple_GetItem(place.as_ptr(), i));
             support.part(c"enter")?.call(&[&part(0)?, &part(1)?])?;
         }
-        Ok(support)
+        let globals = match shared.options().shared_globals {
+            true => Some(support.part(c"new_globals")?.call(&[])?),
+            false => None,
+        };
+        Ok(Local {
+            support,
+            functions: Functions::new(globals),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The workers of a pool: how many, where, for how long, and what they count.
 
-use crate::common::{pool, raised, runtime};
-use covet_interp::{Error, Function, Pool, Strategy, Task, TaskState, Value};
+use crate::common::{on_big_stack, pool, raised, runtime};
+use covet_interp::{Error, Function, Interpreter, Pool, Strategy, Task, TaskState, Value};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -340,4 +340,81 @@ fn the_default_number_of_workers_and_their_cores_follow_the_affinity_mask() {
         Pool::builder().build(&runtime()).unwrap().workers()
     });
     assert_eq!(narrow.join().unwrap(), 1);
+}
+
+#[test]
+fn globals_are_shared_only_if_asked_for() {
+    for shared in [false, true] {
+        let pool = Pool::builder()
+            .workers(2)
+            .shared_globals(shared)
+            .initializer(Task::source("shared = 'initializer'", &[]))
+            .build(&runtime())
+            .unwrap();
+        pool.wait_ready(None).unwrap();
+        let on = |worker, text: &str| {
+            let task = Task::source(text, &[]).on(worker);
+            pool.submit_task(task).unwrap().result()
+        };
+        let look = "result = [globals().get(name) for name in ('shared', 'mine', 'result')]";
+        assert_eq!(on(0, "mine = result = 0"), Ok(Value::Int(0)));
+        let seen = |worker| match on(worker, look) {
+            Ok(Value::List(items)) => items,
+            other => panic!("expected a list, found {other:?}"),
+        };
+        let none = Value::None;
+        let initial = if shared {
+            "initializer".into()
+        } else {
+            Value::None
+        };
+        let mine = if shared { 0.into() } else { Value::None };
+        assert_eq!(seen(0), [initial.clone(), mine.clone(), none.clone()]);
+        assert_eq!(seen(1), [initial.clone(), none.clone(), none.clone()]);
+        // What borrows the interpreters has the same.
+        let outcome = on_big_stack(|| {
+            let look = "result = globals().get('mine')";
+            let mut outer = pool.enter().unwrap();
+            let inner = pool.enter().unwrap().run(look);
+            [inner, outer.run(look)]
+        });
+        assert_eq!(
+            outcome
+                .iter()
+                .filter(|found| **found == Ok(mine.clone()))
+                .count(),
+            1 + usize::from(!shared)
+        );
+    }
+}
+
+#[test]
+fn one_interpreter_by_itself_keeps_its_globals() {
+    let runtime = runtime();
+    let interpreters = [
+        Interpreter::new(&runtime).unwrap(),
+        Interpreter::new(&runtime).unwrap(),
+    ];
+    for (number, interpreter) in interpreters.iter().enumerate() {
+        let define = format!(
+            "import threading\ndef number(): return {number}\nthread = threading.get_ident()"
+        );
+        assert_eq!(interpreter.run(&define), Ok(Value::None));
+    }
+    for (number, interpreter) in interpreters.iter().enumerate() {
+        assert_eq!(
+            interpreter.run("result = number()"),
+            Ok((number as i64).into())
+        );
+        assert_eq!(
+            interpreter.run("result = thread == threading.get_ident()"),
+            Ok(true.into())
+        );
+        assert_eq!(raised(interpreter.run("1 / 0")).kind, "ZeroDivisionError");
+        let hypot = Function::reference("math", "hypot");
+        assert_eq!(
+            interpreter.call(&hypot, &[3.into(), 4.into()]),
+            Ok(Value::Float(5.0))
+        );
+    }
 }
