@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// Drop it to give the interpreter back; what was attached to the thread before is attached again then. Not
 /// `Send`. Nested use is fine: it takes another interpreter, and this one can be used again once that guard is gone.
 ///
+/// One that is forgotten ([`std::mem::forget`]) keeps the interpreter, and its GIL, for good; without a GIL it keeps the
+/// collector of the whole process waiting.
+///
 /// # Panics
 /// Its methods panic while another guard that was made after it ([`Entered`], [`Detached`] or
 /// [`Attached`](crate::Attached)) is still there: the thread is attached elsewhere.
