@@ -134,61 +134,78 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// Reads a container. Those that are being made lie in a list, not on the stack.
+    /// Reads a container. Those that are being made lie in a list, not on the stack; those that hold nothing but plain values,
+    /// most of them, do not even get there.
     fn read_nested(&mut self, tag: u8) -> Result<Object, Raised> {
-        let mut made = self.open(tag, 0, false)?;
         let mut around: Vec<Made> = Vec::new();
         // Items of the containers in `around` that are still to come.
         let mut owed = 0;
+        let mut tag = tag;
         loop {
-            while made.left > 0 {
-                let tag = self.reader.u8()?;
-                made.left -= 1;
-                if tag::is_container(tag & !tag::REMEMBERED) {
-                    if around.len() + 1 == MAX_DEPTH {
-                        return Err(Malformed.into());
-                    }
-                    owed += made.left;
-                    let inner = self.open(tag, owed, made.hashes_next())?;
-                    around.push(std::mem::replace(&mut made, inner));
-                    continue;
-                }
-                let item = if tag == tag::SEEN {
-                    let hashed = made.hashes_next();
-                    let Seen { object, whole } = self.read_seen()?;
-                    // Only what is whole can be hashed.
-                    if hashed && !whole {
-                        return Err(Malformed.into());
-                    }
-                    made.whole &= whole;
-                    object.as_ref().ok_or(Malformed)?.another()
-                } else {
-                    self.read_plain(tag)?
-                };
-                made.add(item)?;
+            if around.len() == MAX_DEPTH {
+                return Err(Malformed.into());
             }
-            let Made {
-                object,
-                number,
-                whole,
-                ..
-            } = made;
-            if let Some(number) = number {
-                self.seen[number] = Seen {
-                    object: Some(object.another()),
+            let hashed = around.last().is_some_and(Made::hashes_next);
+            let mut made = self.open(tag, owed, hashed)?;
+            if let Some(nested) = self.read_items(&mut made)? {
+                owed += made.left;
+                around.push(made);
+                tag = nested;
+                continue;
+            }
+            loop {
+                let Made {
+                    object,
+                    number,
                     whole,
-                };
-            }
-            match around.pop() {
-                Some(outer) => {
-                    made = outer;
-                    owed -= made.left;
-                    made.whole &= whole;
-                    made.add(object)?;
+                    ..
+                } = made;
+                if let Some(number) = number {
+                    self.seen[number] = Seen {
+                        object: Some(object.another()),
+                        whole,
+                    };
                 }
-                None => return Ok(object),
+                let Some(outer) = around.last_mut() else {
+                    return Ok(object);
+                };
+                owed -= outer.left;
+                outer.whole &= whole;
+                outer.add(object)?;
+                if let Some(nested) = self.read_items(outer)? {
+                    owed += outer.left;
+                    tag = nested;
+                    break;
+                }
+                made = around.pop().ok_or(Malformed)?;
             }
         }
+    }
+
+    /// Reads items up to the first that is a container, whose tag it returns.
+    #[inline]
+    fn read_items(&mut self, made: &mut Made) -> Result<Option<u8>, Raised> {
+        while made.left > 0 {
+            let tag = self.reader.u8()?;
+            made.left -= 1;
+            if tag::is_container(tag & !tag::REMEMBERED) {
+                return Ok(Some(tag));
+            }
+            let item = if tag == tag::SEEN {
+                let hashed = made.hashes_next();
+                let Seen { object, whole } = self.read_seen()?;
+                // Only what is whole can be hashed.
+                if hashed && !whole {
+                    return Err(Malformed.into());
+                }
+                made.whole &= whole;
+                object.as_ref().ok_or(Malformed)?.another()
+            } else {
+                self.read_plain(tag)?
+            };
+            made.add(item)?;
+        }
+        Ok(None)
     }
 
     /// Makes the container that begins here. `hashed` says that it is, or belongs to, a key or an element of a set.

@@ -52,7 +52,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes a value of a common type without items; returns whether it was one.
-    #[inline]
+    #[inline(always)] // into the loop over items, and into the write of an argument
     unsafe fn write_plain(&mut self, value: *mut ffi::PyObject) -> Result<bool, Refused> {
         // SAFETY: `value` is alive and a thread state attached; each branch reads the type it just checked.
         unsafe {
@@ -151,36 +151,57 @@ impl<'b> Encoder<'b> {
         }
     }
 
-    /// Writes a value that is no plain one. Containers that are being written lie in a list, not on the stack.
+    /// Writes a value that is no plain one. Containers that are being written lie in a list, not on the stack; those that hold
+    /// nothing but plain values, most of them, do not even get there.
     unsafe fn write_nested(
         &mut self,
         value: *mut ffi::PyObject,
         shared: bool,
     ) -> Result<(), Refused> {
+        let mut around: Vec<Items> = Vec::new();
+        let (mut value, mut shared) = (value, shared);
         // SAFETY: alive and attached; items are borrowed from containers that are alive and do not change.
         unsafe {
-            let Some(mut items) = self.open(value, shared)? else {
-                return Ok(());
-            };
-            let mut around: Vec<Items> = Vec::new();
             loop {
-                while let Some(item) = items.next() {
-                    if self.write_plain(item)? {
+                if let Some(mut items) = self.open(value, shared)? {
+                    if around.len() == MAX_DEPTH {
+                        return Err(Refused::TooDeep(MAX_DEPTH));
+                    }
+                    if let Some(nested) = self.write_items(&mut items)? {
+                        around.push(items);
+                        (value, shared) = (nested, false);
                         continue;
                     }
-                    if let Some(inner) = self.open(item, false)? {
-                        if around.len() + 1 == MAX_DEPTH {
-                            return Err(Refused::TooDeep(MAX_DEPTH));
-                        }
-                        around.push(std::mem::replace(&mut items, inner));
-                    }
                 }
-                match around.pop() {
-                    Some(outer) => items = outer,
-                    None => return Ok(()),
+                loop {
+                    let Some(items) = around.last_mut() else {
+                        return Ok(());
+                    };
+                    if let Some(nested) = self.write_items(items)? {
+                        (value, shared) = (nested, false);
+                        break;
+                    }
+                    around.pop();
                 }
             }
         }
+    }
+
+    /// Writes items up to the first that is no plain value, which it returns.
+    #[inline]
+    unsafe fn write_items(
+        &mut self,
+        items: &mut Items,
+    ) -> Result<Option<*mut ffi::PyObject>, Refused> {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            while let Some(item) = items.next() {
+                if !self.write_plain(item)? {
+                    return Ok(Some(item));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Writes the head of a container and returns its items; `None` when there are none to write.
