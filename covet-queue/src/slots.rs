@@ -1,18 +1,24 @@
 //! The memory of a ring: a power of two of slots, each room for one value, and marks that say what the slots hold.
 //!
-//! Values lie next to each other, so that a claim can lend them as slices; marks are in arrays of their own. This is the
-//! only file that touches raw memory. It knows nothing about order: which position may be written or taken, and when, is
+//! Values lie next to each other, so that a claim can lend them as slices; marks are in arrays of their own. Each array begins
+//! with a cache line, so that values as large as a line do not lie across two of them. This is the only file that touches raw memory. It knows nothing about order: which position may be written or taken, and when, is
 //! decided by the ring above, and every unsafe method names that duty. An index is any number; only its low bits count, so
 //! no index can leave the allocation.
 
-use alloc::boxed::Box;
+use alloc::alloc::{alloc, dealloc, handle_alloc_error};
+use core::alloc::Layout;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::ops::Deref;
+use core::ptr::{self, NonNull};
+
+use crossbeam_utils::CachePadded;
 
 use crate::sync::{AtomicUsize, UnsafeCell, first_of};
 
 /// A ring's slots.
 pub(crate) struct Slots<T> {
-    values: Box<[Slot<T>]>,
+    values: Array<Slot<T>>,
     /// `index & mask` is a slot's number.
     mask: usize,
 }
@@ -27,7 +33,7 @@ unsafe impl<T: Send> Sync for Slot<T> {}
 
 /// A word for each slot of a ring.
 pub(crate) struct Marks {
-    marks: Box<[AtomicUsize]>,
+    marks: Array<AtomicUsize>,
     /// `index & mask` is a mark's number.
     mask: usize,
 }
@@ -40,9 +46,7 @@ impl Marks {
         let mask = len - 1;
         let first = |number: usize| start.wrapping_add(number.wrapping_sub(start) & mask);
         Self {
-            marks: (0..len)
-                .map(|number| AtomicUsize::new(mark(first(number))))
-                .collect(),
+            marks: Array::new(len, |number| AtomicUsize::new(mark(first(number)))),
             mask,
         }
     }
@@ -78,9 +82,8 @@ impl<T> Slots<T> {
             "capacity must be at most {most}, found {capacity}"
         );
         let len = capacity.next_power_of_two();
-        let values = (0..len).map(|_| Slot(UnsafeCell::new(MaybeUninit::uninit())));
         Self {
-            values: values.collect(),
+            values: Array::new(len, |_| Slot(UnsafeCell::new(MaybeUninit::uninit()))),
             mask: len - 1,
         }
     }
@@ -193,5 +196,69 @@ impl<T> Slot<T> {
         // SAFETY: `Slot` is a transparent cell, so a run of slots is a run of their contents; the caller promises that
         // nobody else touches them.
         unsafe { core::slice::from_raw_parts_mut(first_of(run.as_ptr().cast()), run.len()) }
+    }
+}
+
+/// As many elements as it was made with, the first at the beginning of a cache line.
+struct Array<E> {
+    first: NonNull<E>,
+    len: usize,
+    owns: PhantomData<E>,
+}
+
+// SAFETY: an array owns its elements as a boxed slice does.
+unsafe impl<E: Send> Send for Array<E> {}
+// SAFETY: as above; a shared array only lends shared elements.
+unsafe impl<E: Sync> Sync for Array<E> {}
+
+impl<E> Array<E> {
+    /// Makes each element from its number. Memory that was taken is lost if `element` panics.
+    fn new(len: usize, element: impl Fn(usize) -> E) -> Self {
+        let layout = Self::layout(len);
+        let first = if layout.size() == 0 {
+            NonNull::dangling()
+        } else {
+            // SAFETY: the size is not 0.
+            let memory = unsafe { alloc(layout) };
+            NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
+        };
+        for number in 0..len {
+            // SAFETY: below `len`, so inside the allocation, which is aligned for elements.
+            unsafe { first.add(number).write(element(number)) };
+        }
+        Self {
+            first,
+            len,
+            owns: PhantomData,
+        }
+    }
+
+    fn layout(len: usize) -> Layout {
+        Layout::array::<E>(len)
+            .and_then(|layout| layout.align_to(align_of::<CachePadded<E>>()))
+            .expect("a ring has to fit into memory")
+    }
+}
+
+impl<E> Deref for Array<E> {
+    type Target = [E];
+
+    #[inline(always)]
+    fn deref(&self) -> &[E] {
+        // SAFETY: `new` wrote so many elements there, and they stay until the array is dropped.
+        unsafe { core::slice::from_raw_parts(self.first.as_ptr(), self.len) }
+    }
+}
+
+impl<E> Drop for Array<E> {
+    fn drop(&mut self) {
+        let elements = ptr::slice_from_raw_parts_mut(self.first.as_ptr(), self.len);
+        // SAFETY: the elements are there, and nobody uses them any more.
+        unsafe { ptr::drop_in_place(elements) };
+        let layout = Self::layout(self.len);
+        if layout.size() > 0 {
+            // SAFETY: allocated by `new` with this layout.
+            unsafe { dealloc(self.first.as_ptr().cast(), layout) };
+        }
     }
 }
