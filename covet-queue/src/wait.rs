@@ -42,7 +42,8 @@ use crate::sync::{AtomicUsize, Mutex, Parker, const_fn, fence, spinning_helps, s
 #[cfg(feature = "async")]
 pub(crate) use self::task::Place;
 
-/// The longest and the shortest time to spin before sleeping. Sleeping and being woken cost much the same.
+/// The longest time to spin before sleeping: sleeping and being woken cost much the same. And the shortest, at which nobody
+/// spins at all.
 const SPIN_MAX_NANOS: u32 = 40_000;
 const SPIN_MIN_NANOS: u32 = 2_000;
 /// A wait that took less than this, sleep included, would have been better spent spinning.
@@ -254,7 +255,13 @@ impl EventCount {
         }
         let start = Instant::now();
         // Relaxed: a guess.
-        let budget = Duration::from_nanos(self.spin_nanos.load(Ordering::Relaxed).into());
+        let nanos = self.spin_nanos.load(Ordering::Relaxed);
+        if nanos == SPIN_MIN_NANOS {
+            // Waits have been long. To yield before this one would only make it longer: the scheduler lets a thread that has
+            // given up its turn run later after it is woken.
+            return Err(start);
+        }
+        let budget = Duration::from_nanos(nanos.into());
         let end = deadline.map_or(start + budget, |deadline| deadline.min(start + budget));
         loop {
             // The core goes to whoever else wants it: perhaps to the thread that this one waits for.
