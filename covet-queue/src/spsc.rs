@@ -15,6 +15,11 @@
 //! Invariants: `head <= tail <= head + capacity` (as wrapping distances); slots from `head` to `tail` hold a value and
 //! belong to the consumer, the others hold none and belong to the producer.
 //!
+//! A consumer that is faster than the producer ends up right behind it, where it takes away each cache line that is still
+//! being written, and slows both down. So when it finds a few elements where it has just found some, it pauses as long as
+//! that brings more, but not for long ("temporal slipping" in Giacomoni, Moseley and Vachharajani, FastForward, PPoPP 2008).
+//! One that found nothing before is waiting for this element, and takes it at once.
+//!
 //! # Closing
 //!
 //! When the producer closes, `tail` is final. When the consumer closes, a push may be under way, and the two must agree on
@@ -32,6 +37,8 @@
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
+use core::hint;
+use core::mem;
 use core::sync::atomic::Ordering;
 #[cfg(feature = "std")]
 use core::time::Duration;
@@ -51,6 +58,11 @@ use crate::wait::EventCount;
 
 /// The largest capacity: positions are compared as signed distances.
 const MAX_CAPACITY: usize = 1 << (usize::BITS - 2);
+
+/// How far behind the producer a consumer likes to be, in elements; less if a quarter of the ring is less.
+const FAR: usize = 128;
+/// How many pauses at a time it makes for that at most. First it is one, and then each time twice as many.
+const LONGEST_PAUSE: u32 = 8;
 
 /// Both sides may go on.
 const OPEN: usize = 0;
@@ -124,6 +136,7 @@ pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<
     let consumer = Consumer {
         head: Cell::new(start),
         tail: Cell::new(start),
+        found: Cell::new(false),
         ring,
         wait: Wait::default(),
     };
@@ -375,6 +388,8 @@ pub struct Consumer<T> {
     head: Cell<usize>,
     /// The last tail seen: positions before it hold values.
     tail: Cell<usize>,
+    /// The last look at the producer's position found something.
+    found: Cell<bool>,
     ring: Arc<Ring<T>>,
     wait: Wait,
 }
@@ -506,7 +521,7 @@ impl<T> Consumer<T> {
             // Relaxed: this thread stored it.
             ring.end.load(Ordering::Relaxed)
         } else {
-            ring.see_tail()
+            self.see_tail()
         };
         self.tail.set(tail);
         if self.head.get() != tail {
@@ -516,6 +531,31 @@ impl<T> Consumer<T> {
         } else {
             Err(TryPopError::Empty)
         }
+    }
+
+    /// Returns the producer's position, after letting it get ahead if it is only a little ahead of a consumer that finds
+    /// something each time.
+    fn see_tail(&self) -> usize {
+        let ring = &*self.ring;
+        let head = self.head.get();
+        let mut tail = ring.see_tail();
+        let found = tail != head;
+        if !(self.found.replace(found) && found) {
+            return tail;
+        }
+        let enough = FAR.min(ring.capacity / 4);
+        let mut pauses = 1;
+        while pauses <= LONGEST_PAUSE && tail.wrapping_sub(head) < enough {
+            for _ in 0..pauses {
+                hint::spin_loop();
+            }
+            let before = mem::replace(&mut tail, ring.see_tail());
+            if tail == before {
+                break;
+            }
+            pauses *= 2;
+        }
+        tail
     }
 
     #[cfg(feature = "async")]
