@@ -18,6 +18,10 @@
 //! Any other mark of the tail or of the head is from the lap before: the ring is full, or empty. Whoever finds one at a
 //! position that it only believes to be the tail or the head looks whether it is.
 //!
+//! A thread that has caught up with the other side would take away each cache line that is still being written there. So one
+//! that finds nothing where it has just found something pauses before it says so, as long as there comes more; as in
+//! [`spsc`](crate::spsc).
+//!
 //! Invariants: `head <= tail <= head + capacity` (as wrapping distances); a slot's marks are stored only by the threads that
 //! claimed its position. Because the closed bit shares a word with the tail, no claim can succeed after closing, and a
 //! consumer that finds its head equal to a closed tail knows that nothing more will come.
@@ -45,6 +49,9 @@ const CLOSED: usize = 1;
 const FULL: usize = 1;
 /// In a mark: the slot was claimed and holds no value.
 const SKIP: usize = 2;
+/// How many slots the other side gets ahead of a thread that has caught up with it, if it can; less if a quarter of the ring
+/// is less.
+const FAR: usize = 16;
 /// The largest capacity: positions advance by four and are compared as signed distances.
 const MAX_CAPACITY: usize = 1 << (usize::BITS - 4);
 
@@ -75,28 +82,59 @@ struct Tail {
     head_seen: AtomicUsize,
 }
 
-/// The position that a handle expects to be next, so that a thread which is alone on its side need not load the shared
-/// one, which its last compare-and-swap has just stored. May be old, never ahead. It is a plain atomic even in models: it
-/// orders nothing, and a wrong guess costs a look at the shared position. In a line of its own, for handles that are shared.
-pub(crate) struct Hint(CachePadded<core::sync::atomic::AtomicUsize>);
+/// What a handle remembers. They are plain atomics even in models: they order nothing, and a wrong guess costs a look at what
+/// is shared. In a line of their own, for handles that are shared.
+pub(crate) struct Hint(CachePadded<Memory>);
+
+struct Memory {
+    /// The position that is expected to be next, so that a thread which is alone on its side need not load the shared one,
+    /// which its last compare-and-swap has just stored. May be old, never ahead.
+    position: core::sync::atomic::AtomicUsize,
+    /// The handle has claimed something since it last found nothing.
+    moving: core::sync::atomic::AtomicBool,
+}
 
 impl Hint {
+    fn new(position: usize) -> Self {
+        Self(CachePadded::new(Memory {
+            position: position.into(),
+            moving: false.into(),
+        }))
+    }
+
     #[inline(always)]
     fn get(&self) -> usize {
         // Relaxed: a guess.
-        self.0.load(Ordering::Relaxed)
+        self.0.position.load(Ordering::Relaxed)
     }
 
     #[inline(always)]
     fn set(&self, position: usize) {
         // Relaxed: a guess.
-        self.0.store(position, Ordering::Relaxed);
+        self.0.position.store(position, Ordering::Relaxed);
+    }
+
+    /// Remembers a claim, which ends at `position`.
+    #[inline(always)]
+    fn claimed(&self, position: usize) {
+        self.set(position);
+        // Relaxed: only about when to pause.
+        self.0.moving.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether something was claimed since the last call.
+    #[inline]
+    fn stop(&self) -> bool {
+        // Relaxed, and not one step: as above.
+        let moving = self.0.moving.load(Ordering::Relaxed);
+        self.0.moving.store(false, Ordering::Relaxed);
+        moving
     }
 }
 
 impl Clone for Hint {
     fn clone(&self) -> Self {
-        Self(CachePadded::new(self.get().into()))
+        Self::new(self.get())
     }
 }
 
@@ -213,8 +251,7 @@ pub(crate) fn new<T>(capacity: usize, start: usize) -> (Arc<Ring<T>>, [Arc<Side<
         })
     };
     let sides = [side(true), side(false)];
-    let hint = Hint(CachePadded::new(position.into()));
-    (ring, sides, hint)
+    (ring, sides, Hint::new(position))
 }
 
 impl<T> Ring<T> {
@@ -272,7 +309,7 @@ impl<T> Ring<T> {
                     Ordering::Relaxed,
                 );
                 if swapped.is_ok() {
-                    hint.set(end);
+                    hint.claimed(end);
                     return Ok((tail, count));
                 }
                 // By the end of the pauses the tail that won is old as well.
@@ -284,7 +321,10 @@ impl<T> Ring<T> {
                 return Err(TryClaimError::Closed);
             }
             if count == 0 && now == tail {
-                return Err(TryClaimError::Full);
+                let is_free = |freed: usize, position| freed == position;
+                if !(hint.stop() && self.fall_back(&self.freed, tail, is_free)) {
+                    return Err(TryClaimError::Full);
+                }
             }
             tail = now;
         }
@@ -463,7 +503,7 @@ impl<T> Ring<T> {
             let end = next.wrapping_add(more * STEP);
             if !C::CLAIM || C::advance(&self.head, head, end) {
                 if C::CLAIM {
-                    hint.set(end);
+                    hint.claimed(end);
                 }
                 return Ok(Taken {
                     ring: self,
@@ -493,9 +533,42 @@ impl<T> Ring<T> {
                 self.step_over::<C>(head);
                 self.reload_head(hint);
             } else if self.reload_head(hint) == head {
-                return Err(self.nothing_at(head));
+                let is_full = |filled: usize, position| filled == position | FULL;
+                if !(hint.stop() && self.fall_back(&self.filled, head, is_full)) {
+                    return Err(self.nothing_at(head));
+                }
             }
         }
+    }
+
+    /// Lets the other side get ahead of a thread that has caught up with it at `position`: pauses as long as that makes more
+    /// marks right, but not for long. Returns whether it is worth to look again.
+    #[cold]
+    fn fall_back(
+        &self,
+        marks: &Marks,
+        position: usize,
+        is_right: impl Fn(usize, usize) -> bool,
+    ) -> bool {
+        let ahead = FAR.min(self.capacity() / 4);
+        if ahead == 0 {
+            return false;
+        }
+        // Relaxed: only about when to look properly.
+        let is_right =
+            |position| is_right(marks.of(position / STEP).load(Ordering::Relaxed), position);
+        for pauses in [1, 2, 4, 8, 16] {
+            for _ in 0..pauses {
+                hint::spin_loop();
+            }
+            if !is_right(position) {
+                return false;
+            }
+            if is_right(position.wrapping_add(ahead * STEP)) {
+                break;
+            }
+        }
+        true
     }
 
     #[inline(always)]
@@ -700,7 +773,7 @@ impl<T, C: Consumers> Drop for Taken<'_, T, C> {
             }
         } else {
             C::advance(&self.ring.head, self.hint.get(), self.next);
-            self.hint.set(self.next);
+            self.hint.claimed(self.next);
         }
     }
 }
@@ -735,13 +808,10 @@ impl<T> Drop for Ring<T> {
 mod tests {
     use super::{Hint, Many, STEP, new};
     use crate::error::{TryPopError, TryPushError};
-    use crossbeam_utils::CachePadded;
 
     /// As of a handle that slept while positions came half round, which with 32 bits is a matter of seconds.
     fn hint_before(position: usize) -> Hint {
-        Hint(CachePadded::new(
-            position.wrapping_sub(usize::MAX / 2 + 1).into(),
-        ))
+        Hint::new(position.wrapping_sub(usize::MAX / 2 + 1))
     }
 
     #[test]
