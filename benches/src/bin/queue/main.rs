@@ -258,16 +258,18 @@ fn time_idle(effort: Effort) -> Vec<Row> {
     // Long enough that what falling asleep costs, once, is not most of the answer.
     let time = Duration::from_millis(600);
     let values = 200;
-    let (mut percents, mut wakes) = (Vec::new(), Vec::new());
-    for Idle { run, .. } in IDLE {
-        let costs: Vec<_> = (0..rounds).map(|_| run(time, values)).collect();
-        percents.push(lower_quartile(
-            costs.iter().map(|cost| cost.percent).collect(),
-        ));
-        wakes.push(lower_quartile(
-            costs.iter().map(|cost| cost.wake_micros).collect(),
-        ));
+    let mut costs = IDLE.map(|_| (Vec::new(), Vec::new()));
+    for _ in 0..rounds {
+        for (Idle { run, .. }, (percents, wakes)) in IDLE.iter().zip(&mut costs) {
+            let cost = run(time, values);
+            percents.push(cost.percent);
+            wakes.push(cost.wake_micros);
+        }
     }
+    let (percents, wakes): (Vec<_>, Vec<_>) = costs
+        .into_iter()
+        .map(|(percents, wakes)| (lower_quartile(percents), lower_quartile(wakes)))
+        .unzip();
     let names = IDLE.map(|idle| idle.name);
     let idle = rows(
         "idle: share of a core while blocked",
