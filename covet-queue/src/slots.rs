@@ -1,9 +1,9 @@
 //! The memory of a ring: a power of two of slots, each room for one value, and marks that say what the slots hold.
 //!
 //! Values lie next to each other, so that a claim can lend them as slices; marks are in arrays of their own. Each array begins
-//! with a cache line, so that values as large as a line do not lie across two of them. This is the only file that touches raw memory. It knows nothing about order: which position may be written or taken, and when, is
-//! decided by the ring above, and every unsafe method names that duty. An index is any number; only its low bits count, so
-//! no index can leave the allocation.
+//! with a cache line, so that values as large as a line do not lie across two of them. This is the only file that touches raw
+//! memory. It knows nothing about order: which position may be written or taken, and when, is decided by the ring above, and
+//! every unsafe method names that duty. An index is any number; only its low bits count, so no index can leave the allocation.
 
 use alloc::alloc::{alloc, dealloc, handle_alloc_error};
 use core::alloc::Layout;
