@@ -70,7 +70,7 @@ macro_rules! entry_point {
     }};
 }
 
-static mut METHODS: [ffi::PyMethodDef; 8] = [
+static mut METHODS: [ffi::PyMethodDef; 9] = [
     method!(
         c"call",
         entry_point!(call),
@@ -100,6 +100,12 @@ static mut METHODS: [ffi::PyMethodDef; 8] = [
         entry_point!(close),
         KEYWORDS,
         c"_close($self, cancel_queued, /)\n--\n\nTakes no more tasks."
+    ),
+    method!(
+        c"_wait_ready",
+        entry_point!(wait_ready),
+        KEYWORDS,
+        c"_wait_ready($self, timeout, /)\n--\n\nWaits until every worker can take tasks, or until none will; returns whether that is so."
     ),
     method!(
         c"_wait_ended",
@@ -459,6 +465,25 @@ unsafe fn close(
             pool.cancel_queued();
         }
         none()
+    }
+}
+
+/// # Safety
+/// As [`Method`].
+unsafe fn wait_ready(
+    state: &State,
+    this: *mut ffi::PyObject,
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    unsafe {
+        let pool = pool_of(this)?;
+        let (timeout, _) = arguments.split_first("a timeout")?;
+        let deadline = entry::seconds(timeout)?.map(|limit| std::time::Instant::now() + limit);
+        let settled = state.wait(deadline, |until| {
+            !matches!(pool.wait_ready(until), Err(Error::TimedOut(_)))
+        })?;
+        Object::owned(ffi::PyBool_FromLong(settled.into()))
     }
 }
 

@@ -22,14 +22,16 @@ HANGS_AFTER = 60.0
 STDERR = []
 
 
-def pytest_configure():
+def pytest_configure(config):
+    config.addinivalue_line("markers", "hangs_after(seconds): how long the test may take, instead of a minute")
     # Not while pytest captures what is written to it.
     STDERR.append(os.dup(2))
 
 
 @pytest.fixture(autouse=True)
-def watchdog():
-    faulthandler.dump_traceback_later(HANGS_AFTER, exit=True, file=STDERR[0])
+def watchdog(request):
+    marker = request.node.get_closest_marker("hangs_after")
+    faulthandler.dump_traceback_later(marker.args[0] if marker else HANGS_AFTER, exit=True, file=STDERR[0])
     yield
     # The end of the module's pool, which comes after its last test, is watched as well.
     faulthandler.dump_traceback_later(HANGS_AFTER, exit=True, file=STDERR[0])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from covet_py import _lifecycle as _lifecycle
 from covet_py import _native
+from covet_py._errors import BrokenPool
 from covet_py._future import Future
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class PoolExecutor(_native.Pool, Executor):
         if strategy == "auto":
             strategy = os.environ.get("COVET_STRATEGY", "auto")
         self._max_workers = max_workers or _usable_cores()
+        self._told = False
         name = thread_name_prefix or "covet"
         self._start(self._max_workers, name, strategy, queue_size, tuple(preload), initializer, tuple(initargs))
 
@@ -67,7 +70,14 @@ class PoolExecutor(_native.Pool, Executor):
         What cannot be sent to another interpreter fails the future with PicklingError. Raises RuntimeError after
         `shutdown`, BrokenPool if no worker could start.
         """
-        return Future(self._submit(fn, *args, **kwargs))
+        try:
+            return Future(self._submit(fn, *args, **kwargs))
+        except BrokenPool as error:
+            if not self._told:
+                # As the executors of the standard library do, for programs that look at no future.
+                self._told = True
+                logging.getLogger("concurrent.futures").critical("%s", error)
+            raise
 
     def map(
         self,
@@ -90,7 +100,13 @@ class PoolExecutor(_native.Pool, Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more tasks; those queued still run, unless `cancel_futures`. With `wait`, returns when the workers have
-        ended."""
+        ended.
+
+        With both, a pool that is still starting up begins as many tasks as it has workers before it cancels the others, as
+        one that was ready would have.
+        """
+        if wait and cancel_futures:
+            self._wait_ready(None)
         self._close(cancel_futures)
         if wait:
             self._wait_ended(None)
