@@ -189,7 +189,7 @@ fn may_recycle((major, minor): (u8, u8), accept_leak: bool) -> Result<(), Error>
     }
     Err(Error::Invalid(format!(
         "expected no limit to a worker's life: Python {major}.{minor} leaves 1.6 to 6.3 MB behind for each interpreter that ends \
-         (cpython#110411); use 3.14 or later, or accept_leak(true)"
+         (cpython#110411); use 3.14 or later, or accept_leak"
     )))
 }
 

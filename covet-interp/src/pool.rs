@@ -279,10 +279,11 @@ impl Pool {
         Ok(())
     }
 
-    /// Runs a task that is still queued on this thread, if an interpreter is idle. Returns whether it did.
+    /// Runs a task that is still queued on this thread, if an interpreter is idle and any may run it. Returns whether it did.
     pub fn help_task(&self, task: &TaskHandle) -> bool {
         let core = task.core();
-        core.is_wanted()
+        core.seat().is_none()
+            && core.is_wanted()
             && self.try_enter().is_some_and(|mut here| {
                 Arc::clone(core).run(&mut here);
                 true

@@ -70,7 +70,7 @@ macro_rules! entry_point {
     }};
 }
 
-static mut METHODS: [ffi::PyMethodDef; 9] = [
+static mut METHODS: [ffi::PyMethodDef; 11] = [
     method!(
         c"call",
         entry_point!(call),
@@ -84,6 +84,12 @@ static mut METHODS: [ffi::PyMethodDef; 9] = [
         c"_submit($self, fn, /, *args, **kwargs)\n--\n\nQueues a call and returns its Task. What cannot be sent fails the task."
     ),
     method!(
+        c"_submit_to",
+        entry_point!(submit_to),
+        KEYWORDS,
+        c"_submit_to($self, worker, fn, /, *args, **kwargs)\n--\n\nAs _submit, for one worker alone; they count from 0."
+    ),
+    method!(
         c"_map",
         entry_point!(map_items),
         KEYWORDS,
@@ -93,7 +99,13 @@ static mut METHODS: [ffi::PyMethodDef; 9] = [
         c"_start",
         entry_point!(start),
         KEYWORDS,
-        c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, /)\n--\n\nMakes the workers."
+        c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, max_tasks, accept_leak, pin, /)\n--\n\nMakes the workers."
+    ),
+    method!(
+        c"_stats",
+        entry_point!(stats),
+        KEYWORDS,
+        c"_stats($self, /)\n--\n\nThe numbers of Stats, in its order, and last a tuple of those of WorkerStats for each worker."
     ),
     method!(
         c"_close",
@@ -329,6 +341,36 @@ unsafe fn submit(
     this: *mut ffi::PyObject,
     arguments: Arguments<'_>,
 ) -> Result<Object, Raised> {
+    // SAFETY: as promised.
+    unsafe { submit_with(state, this, arguments, |task| task) }
+}
+
+/// # Safety
+/// As [`Method`].
+unsafe fn submit_to(
+    state: &State,
+    this: *mut ffi::PyObject,
+    arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    // SAFETY: attached, with live arguments, as promised.
+    unsafe {
+        let (worker, arguments) = arguments.split_first("a worker")?;
+        let worker = ffi::PyLong_AsSize_t(worker);
+        if !ffi::PyErr_Occurred().is_null() {
+            return Err(Raised);
+        }
+        submit_with(state, this, arguments, |task| task.on(worker))
+    }
+}
+
+/// # Safety
+/// As [`Method`].
+unsafe fn submit_with(
+    state: &State,
+    this: *mut ffi::PyObject,
+    arguments: Arguments<'_>,
+    describe: impl FnOnce(Task) -> Task,
+) -> Result<Object, Raised> {
     // SAFETY: attached, on a live instance, with live arguments, as promised.
     unsafe {
         let pool = pool_of(this)?;
@@ -345,7 +387,7 @@ unsafe fn submit(
         });
         let task = match sent {
             Ok(function) => {
-                let task = prepare(state, pool, Task::message(function, message))?;
+                let task = prepare(state, pool, describe(Task::message(function, message)))?;
                 queue(state, pool, &task)?;
                 task
             }
@@ -401,9 +443,12 @@ unsafe fn start(
             preload,
             initializer,
             initargs,
+            max_tasks,
+            accept_leak,
+            pin,
         ] = arguments.all
         else {
-            return Err(raise(Kind::Type, "expected seven arguments"));
+            return Err(raise(Kind::Type, "expected ten arguments"));
         };
         let mut builder = Pool::builder().name(&Object::borrowed(name)?.text());
         if let Some(workers) = entry::count(workers, "max_workers")? {
@@ -412,6 +457,12 @@ unsafe fn start(
         if let Some(size) = entry::count(queue_size, "queue_size")? {
             builder = builder.queue_size(size);
         }
+        if let Some(tasks) = entry::count(max_tasks, "max_tasks_per_child")? {
+            builder = builder.max_tasks(tasks as u64);
+        }
+        builder = builder
+            .accept_leak(ffi::PyObject_IsTrue(accept_leak) == 1)
+            .pin(ffi::PyObject_IsTrue(pin) == 1);
         let strategy = Object::borrowed(strategy)?.text();
         if strategy != "auto" {
             let strategy =
@@ -446,6 +497,64 @@ unsafe fn start(
             return Err(raise(Kind::Runtime, "this pool was started before"));
         }
         none()
+    }
+}
+
+/// # Safety
+/// As [`Method`].
+unsafe fn stats(
+    _state: &State,
+    this: *mut ffi::PyObject,
+    _arguments: Arguments<'_>,
+) -> Result<Object, Raised> {
+    let integer = |number: u64| {
+        // SAFETY: attached, as promised.
+        unsafe { Object::owned(ffi::PyLong_FromUnsignedLongLong(number)) }
+    };
+    let seconds = |time: Duration| {
+        // SAFETY: as above.
+        unsafe { Object::owned(ffi::PyFloat_FromDouble(time.as_secs_f64())) }
+    };
+    // SAFETY: on a live instance, as promised.
+    let stats = unsafe { pool_of(this)? }.stats();
+    let workers = stats.workers.iter().map(|worker| {
+        tuple([
+            // SAFETY: attached.
+            unsafe { Object::owned(ffi::PyBool_FromLong(worker.running.into())) },
+            integer(worker.done),
+            integer(worker.failed),
+            integer(worker.lent),
+            integer(worker.lives),
+            seconds(worker.busy),
+            seconds(worker.waited),
+        ])
+    });
+    tuple([
+        integer(stats.queued as u64),
+        integer(stats.running as u64),
+        integer(stats.done),
+        integer(stats.failed),
+        integer(stats.cancelled),
+        integer(stats.lost),
+        integer(stats.lives),
+        integer(stats.refused_imports),
+        tuple(workers),
+    ])
+}
+
+/// A tuple of what is made there; the first failure counts. Called attached.
+fn tuple<I>(items: I) -> Result<Object, Raised>
+where
+    I: IntoIterator<Item = Result<Object, Raised>>,
+{
+    let items = items.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // SAFETY: attached; the tuple takes the references of so many items.
+    unsafe {
+        let tuple = Object::owned(ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))?;
+        for (i, item) in (0..).zip(items) {
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i, item.into_ptr());
+        }
+        Ok(tuple)
     }
 }
 

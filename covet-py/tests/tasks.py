@@ -248,6 +248,18 @@ def place(seconds=0.0):
     return interpreter_id(), threading.get_native_id()
 
 
+def cores():
+    """The cores that this thread may use."""
+    import os
+
+    return os.sched_getaffinity(0)
+
+
+def endless():
+    while True:
+        pass
+
+
 def thread_name():
     with open(f"/proc/self/task/{threading.get_native_id()}/comm") as file:
         return file.read().strip()

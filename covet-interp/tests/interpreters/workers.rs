@@ -96,7 +96,12 @@ fn a_task_for_one_worker_runs_there() {
     }
     for worker in 0..2 {
         let task = Task::source(mark, &[(worker as i64).into()]).on(worker);
-        pool.submit_task(task).unwrap().result().unwrap();
+        let task = pool.submit_task(task).unwrap();
+        assert!(
+            !on_big_stack(|| pool.help_task(&task)),
+            "no other thread runs it"
+        );
+        task.result().unwrap();
     }
     let tasks: Vec<_> = (0..100)
         .map(|n| {

@@ -11,6 +11,7 @@ from covet_py import _lifecycle as _lifecycle
 from covet_py import _native
 from covet_py._errors import BrokenPool
 from covet_py._future import Future
+from covet_py._stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,9 @@ class PoolExecutor(_native.Pool, Executor):
         variable COVET_STRATEGY names one. The properties `strategy` and `strategy_reason` say what it came to.
     preload: names of modules that every worker imports before its first task.
     queue_size: how many tasks may wait before `submit` waits too (16384 if None).
+    max_tasks_per_child: how many tasks and items of `map` an interpreter runs before the worker makes a new one. From 3.14 on;
+        before, an interpreter that ends leaves megabytes behind, so ValueError is raised unless `accept_leak` is true.
+    pin: keeps each worker on one core of those that the process may use, the first worker on the first (Linux).
 
     Functions that can be imported are sent by name; any other (of `__main__`, lambda, closure) by value, with
     cloudpickle. Arguments and results are copied: values of exact built-in types by a direct codec, everything else by
@@ -50,6 +54,9 @@ class PoolExecutor(_native.Pool, Executor):
         strategy: str = "auto",
         preload: Iterable[str] = (),
         queue_size: int | None = None,
+        max_tasks_per_child: int | None = None,
+        accept_leak: bool = False,
+        pin: bool = False,
     ) -> None:
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
@@ -62,7 +69,18 @@ class PoolExecutor(_native.Pool, Executor):
         self._max_workers = max_workers or _usable_cores()
         self._told = False
         name = thread_name_prefix or "covet"
-        self._start(self._max_workers, name, strategy, queue_size, tuple(preload), initializer, tuple(initargs))
+        self._start(
+            self._max_workers,
+            name,
+            strategy,
+            queue_size,
+            tuple(preload),
+            initializer,
+            tuple(initargs),
+            max_tasks_per_child,
+            accept_leak,
+            pin,
+        )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queues fn(*args, **kwargs) and returns its future. Waits while the queue is full.
@@ -98,6 +116,28 @@ class PoolExecutor(_native.Pool, Executor):
             raise TypeError("buffersize must be an integer or None")
         return self._map(fn, zip(*iterables), timeout, chunksize, buffersize)
 
+    def broadcast(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> list[Future[T]]:
+        """Has every worker call fn(*args, **kwargs) in its own interpreter; returns a future for each.
+
+        For what each interpreter needs once: to load or drop a model, to set an option, to collect what it has. A worker takes
+        such a task before those that any may run. Raises as `submit` does.
+        """
+        return [Future(self._submit_to(i, fn, *args, **kwargs)) for i in range(len(self.stats().workers))]
+
+    def interrupt(self, future: Future[Any]) -> None:
+        """Stops a task of this pool wherever it is, and does not wait for it: cancels it if it has not begun, else has
+        KeyboardInterrupt raised in it.
+
+        That reaches Python code within some milliseconds, and compiled code when it returns. A task that does not stop within
+        5 seconds is given up: its future fails, and another worker takes the place of the one that is stuck.
+        """
+        if not future.cancel():
+            self._interrupt(future._task.number())
+
+    def stats(self) -> Stats:
+        """What the pool has done so far, in numbers: as a whole, and each worker. Costs about a microsecond a worker."""
+        return Stats._of(self._stats())
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more tasks; those queued still run, unless `cancel_futures`. With `wait`, returns when the workers have
         ended.
@@ -110,6 +150,15 @@ class PoolExecutor(_native.Pool, Executor):
         self._close(cancel_futures)
         if wait:
             self._wait_ended(None)
+
+    def terminate_workers(self) -> None:
+        """Takes no more tasks, cancels those that are queued, and interrupts those that run, as `interrupt` does. Does not wait.
+        """
+        self._close(True)
+        self._interrupt(None)
+
+    kill_workers = terminate_workers
+    """The same: a worker is a thread, and has nothing that could be killed."""
 
     def __exit__(
         self,
