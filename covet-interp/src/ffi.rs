@@ -33,6 +33,10 @@ pub const OWN_GIL: bool = cfg!(Py_3_12);
 /// corrupting memory (fixed for good in 3.14).
 pub const MAIN_FIRST_MANDATORY: bool = !cfg!(Py_3_14);
 
+/// Whether `threading` takes the thread that imports it for the main thread of an interpreter. From 3.13 on it knows that of the
+/// process.
+pub(crate) const IMPORTER_IS_MAIN_THREAD: bool = !cfg!(Py_3_13);
+
 /// Bytes of stack that must be left to a caller that is lent an interpreter.
 ///
 /// From 3.14 on CPython knows the real limit of each thread's stack and raises `RecursionError` before it. Earlier ones
@@ -44,6 +48,15 @@ pub const STACK_NEEDED: usize = if cfg!(Py_3_14) {
     6 << 20
 } else {
     3 << 20
+};
+
+/// The newest format that `marshal` writes.
+pub(crate) const MARSHAL_VERSION: c_int = if cfg!(Py_3_15) {
+    6
+} else if cfg!(Py_3_14) {
+    5
+} else {
+    4
 };
 
 unsafe extern "C" {

@@ -13,16 +13,13 @@ use crate::attach::{AtMain, Detached, Visit};
 use crate::error::Error;
 use crate::ffi;
 use crate::fork::PerProcess;
-use crate::object::{Object, Raised};
+use crate::object::{Object, Raised, Source};
 use crate::support::Support;
 use std::collections::HashMap;
-use std::ffi::CStr;
 use std::panic::catch_unwind;
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
-
-const NAME: &CStr = c"_covet_loader";
 
 /// Whether a module can be loaded in an interpreter with a GIL of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,20 +93,9 @@ unsafe fn function(definition: *mut ffi::PyMethodDef) -> Result<Object, Raised> 
 /// # Safety
 /// A thread state is attached.
 unsafe fn module() -> Result<Object, Raised> {
-    // SAFETY: attached; `sys.modules` is borrowed.
-    unsafe {
-        let modules = ffi::PyImport_GetModuleDict();
-        let found = ffi::PyDict_GetItemString(modules, NAME.as_ptr());
-        if !found.is_null() {
-            return Object::borrowed(found);
-        }
-        ffi::PyErr_Clear();
-        let made = Object::module_from_source(NAME, include_str!("loader.py"))?;
-        if ffi::PyDict_SetItemString(modules, NAME.as_ptr(), made.as_ptr()) < 0 {
-            return Err(Raised);
-        }
-        Ok(made)
-    }
+    static SOURCE: Source = Source::new(c"_covet_loader", include_str!("loader.py"));
+    // SAFETY: attached, as promised.
+    unsafe { Object::own_module(&SOURCE) }
 }
 
 /// `admit(name, path, refused)`, called by a subinterpreter that is about to load an extension module, or that was

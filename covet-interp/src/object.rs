@@ -6,6 +6,7 @@
 use crate::ffi;
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 /// One strong reference to a Python object of the attached interpreter.
 #[derive(Debug)]
@@ -189,9 +190,41 @@ impl Object {
     /// # Safety
     /// A thread state is attached.
     pub unsafe fn module_from_source(name: &CStr, source: &str) -> Result<Self, Raised> {
-        let source = c_string(source)?;
-        // Between angle brackets: nobody looks for such a file.
-        let file = c_string(&format!("<{}>", name.to_string_lossy()))?;
+        // SAFETY: attached, as promised.
+        unsafe { Self::module_from_code(name, &compile(name, source)?) }
+    }
+
+    /// The module `name` of the attached interpreter that is made of a source of this crate; made, and listed in
+    /// `sys.modules`, if it is not there.
+    ///
+    /// # Errors
+    /// [`Raised`] when memory runs out.
+    ///
+    /// # Safety
+    /// A thread state is attached.
+    pub(crate) unsafe fn own_module(source: &Source) -> Result<Self, Raised> {
+        let name = source.name;
+        // SAFETY: attached, as promised; `sys.modules` is borrowed from the interpreter.
+        unsafe {
+            let modules = ffi::PyImport_GetModuleDict();
+            let found = ffi::PyDict_GetItemString(modules, name.as_ptr());
+            if !found.is_null() {
+                return Self::borrowed(found);
+            }
+            ffi::PyErr_Clear();
+            let made = Self::module_from_code(name, &source.code()?)?;
+            if ffi::PyDict_SetItemString(modules, name.as_ptr(), made.as_ptr()) < 0 {
+                return Err(Raised);
+            }
+            Ok(made)
+        }
+    }
+
+    /// Makes a module by running a code object in it.
+    ///
+    /// # Safety
+    /// A thread state is attached.
+    unsafe fn module_from_code(name: &CStr, code: &Self) -> Result<Self, Raised> {
         // SAFETY: attached; every new reference is owned at once, every pointer is alive where it is used.
         unsafe {
             let module = Self::owned(ffi::PyModule_New(name.as_ptr()))?;
@@ -204,14 +237,73 @@ impl Object {
             {
                 return Err(Raised);
             }
-            let code = Self::owned(ffi::Py_CompileString(
-                source.as_ptr(),
-                file.as_ptr(),
-                ffi::Py_file_input,
-            ))?;
             Self::owned(ffi::PyEval_EvalCode(code.as_ptr(), globals, globals))?;
             Ok(module)
         }
+    }
+}
+
+/// The source of a module of this crate. Compiled once in a process: every interpreter needs it, and compiling takes much longer
+/// than reading what was compiled.
+#[derive(Debug)]
+pub(crate) struct Source {
+    name: &'static CStr,
+    text: &'static str,
+    /// The code object, as `marshal` writes it.
+    marshalled: OnceLock<Vec<u8>>,
+}
+
+impl Source {
+    pub(crate) const fn new(name: &'static CStr, text: &'static str) -> Self {
+        Self {
+            name,
+            text,
+            marshalled: OnceLock::new(),
+        }
+    }
+
+    /// Its code object in the attached interpreter.
+    ///
+    /// # Safety
+    /// A thread state is attached.
+    unsafe fn code(&self) -> Result<Object, Raised> {
+        // SAFETY: attached; `marshal` reads what it wrote in this process, and every new reference is owned at once.
+        unsafe {
+            if let Some(bytes) = self.marshalled.get() {
+                return Object::owned(ffi::PyMarshal_ReadObjectFromString(
+                    bytes.as_ptr().cast(),
+                    bytes.len() as ffi::Py_ssize_t,
+                ));
+            }
+            let code = compile(self.name, self.text)?;
+            let written = Object::owned(ffi::PyMarshal_WriteObjectToString(
+                code.as_ptr(),
+                ffi::MARSHAL_VERSION,
+            ))?;
+            // Another interpreter may have done the same meanwhile. Nobody waits for that: they all hold a GIL.
+            let _ = self
+                .marshalled
+                .set(written.as_bytes().unwrap_or_default().to_vec());
+            Ok(code)
+        }
+    }
+}
+
+/// The code object of a module.
+///
+/// # Safety
+/// A thread state is attached.
+unsafe fn compile(name: &CStr, source: &str) -> Result<Object, Raised> {
+    let source = c_string(source)?;
+    // Between angle brackets: nobody looks for such a file.
+    let file = c_string(&format!("<{}>", name.to_string_lossy()))?;
+    // SAFETY: attached; both strings live until the call returns.
+    unsafe {
+        Object::owned(ffi::Py_CompileString(
+            source.as_ptr(),
+            file.as_ptr(),
+            ffi::Py_file_input,
+        ))
     }
 }
 

@@ -2,9 +2,10 @@
 
 Compiled into every such interpreter as the module `_covet_support`. Everything here runs rarely: the
 values that matter for speed never reach it (see codec.rs).
+
+What not every interpreter needs is imported where it is used: `pickle` alone takes milliseconds, and most of a megabyte.
 """
 
-import pickle
 import sys
 
 _PROTOCOL = 5
@@ -30,6 +31,8 @@ def dump(value, buffers=None):
 
     What an object keeps out of its pickle (PEP 574) is appended to the list `buffers`, if there is one.
     """
+    import pickle
+
     refusal = None
     take_buffer = None if buffers is None else buffers.append
     dates = sys.modules.get("_pydatetime")
@@ -83,12 +86,15 @@ def _dump_by_value(value):
 
 def refuse(text):
     """Raises what the codec says about a value that it does not send."""
+    import pickle
+
     raise pickle.PicklingError(text)
 
 
 def _refers_to_main(value):
     """Whether a pickle of the value names something of `__main__`."""
     import io
+    import pickle
 
     class Pickler(pickle.Pickler):
         found = False
@@ -119,6 +125,8 @@ def _shape(value):
 
 def dump_call(arguments, keywords, buffers):
     """Pickles the arguments of a call as `dump` does; says which of them cannot be sent."""
+    import pickle
+
     try:
         return dump((arguments, keywords), buffers)
     except pickle.PicklingError:
@@ -131,11 +139,17 @@ def dump_call(arguments, keywords, buffers):
         raise
 
 
-loads = pickle.loads
+def loads(data):
+    """Unpickles."""
+    import pickle
+
+    return pickle.loads(data)
 
 
 def loads_with_buffers(data, *buffers):
     """Unpickles what was pickled with out-of-band buffers."""
+    import pickle
+
     return pickle.loads(data, buffers=buffers)
 
 

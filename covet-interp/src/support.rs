@@ -12,7 +12,7 @@ use crate::codec::encode::Encoder;
 use crate::codec::{Malformed, Refused, Writer, tag};
 use crate::error::PythonError;
 use crate::ffi;
-use crate::object::{Object, Raised};
+use crate::object::{Object, Raised, Source};
 use crate::worker;
 use std::ffi::CStr;
 
@@ -64,31 +64,17 @@ impl Loads {
 }
 
 impl Support {
-    const NAME: &CStr = c"_covet_support";
-
     /// Loads the support module into the attached interpreter, or finds it there.
     ///
     /// # Errors
-    /// [`Raised`] when the standard library's `pickle` cannot be imported.
+    /// [`Raised`] when memory runs out.
     ///
     /// # Safety
     /// A thread state is attached.
     pub unsafe fn load() -> Result<Self, Raised> {
-        // SAFETY: attached; `sys.modules` is borrowed from the interpreter.
-        let module = unsafe {
-            let modules = ffi::PyImport_GetModuleDict();
-            let found = ffi::PyDict_GetItemString(modules, Self::NAME.as_ptr());
-            if found.is_null() {
-                ffi::PyErr_Clear();
-                let made = Object::module_from_source(Self::NAME, include_str!("support.py"))?;
-                if ffi::PyDict_SetItemString(modules, Self::NAME.as_ptr(), made.as_ptr()) < 0 {
-                    return Err(Raised);
-                }
-                made
-            } else {
-                Object::borrowed(found)?
-            }
-        };
+        static SOURCE: Source = Source::new(c"_covet_support", include_str!("support.py"));
+        // SAFETY: attached, as promised.
+        let module = unsafe { Object::own_module(&SOURCE)? };
         let part = |name| module.attribute(name);
         Ok(Self {
             dump: part(c"dump")?,

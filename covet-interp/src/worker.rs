@@ -275,8 +275,10 @@ unsafe fn first_steps(life: &Life, shared: &Shared) -> Result<Local, Raised> {
             // Before anything that could load an extension module.
             loader::install()?;
             signals::install()?;
-            // So that its "main thread" is this one.
-            Object::import(c"threading")?;
+            if ffi::IMPORTER_IS_MAIN_THREAD {
+                // So that its "main thread" is this one.
+                Object::import(c"threading")?;
+            }
         }
         let support = Support::load()?;
         if life.is_own() {
