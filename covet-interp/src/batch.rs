@@ -335,8 +335,8 @@ impl Job for Batch {
         };
         let mut results = Block::default();
         let mut buffer = Vec::new();
-        let began = here.begin(Arc::clone(&self) as Arc<dyn Job>);
-        here.open(&self.function);
+        here.begin(Arc::clone(&self) as Arc<dyn Job>);
+        let began = here.open(&self.function);
         let mut failed = 0;
         for i in start..start + count {
             if self.cancelled.load(Ordering::Relaxed) {

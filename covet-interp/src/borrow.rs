@@ -100,6 +100,23 @@ impl<'p> Entered<'p> {
         outcome
     }
 
+    /// As [`Entered::call_timed`], for a function that was there at that time ([`Entered::open`]). Also returns how long it took.
+    #[inline]
+    pub(crate) fn call_since(
+        &mut self,
+        began: Instant,
+        function: &Function,
+        buffer: &mut Vec<u8>,
+    ) -> (Result<(), PythonError>, Duration) {
+        let mut is_there = false;
+        let outcome = self.call_noting(function, buffer, || is_there = true);
+        let took = began.elapsed();
+        if is_there {
+            function.took(took);
+        }
+        (outcome, took)
+    }
+
     #[inline]
     fn call_noting(
         &mut self,
@@ -152,8 +169,9 @@ impl<'p> Entered<'p> {
 
     /// Says that this is where the job runs, until the next [`Entered::finish`]: before its state says so, for whoever
     /// sees that state and wants to interrupt it.
-    pub(crate) fn begin(&mut self, job: Arc<dyn Job>) -> Instant {
-        self.slot.begin(job)
+    pub(crate) fn begin(&mut self, job: Arc<dyn Job>) {
+        // SAFETY: this guard has taken the slot; a job begins after the one before it was finished.
+        unsafe { self.slot.begin(job) }
     }
 
     /// Says that the job goes on to its next part: what was interrupted before has reacted.
@@ -173,8 +191,8 @@ impl<'p> Entered<'p> {
     }
 
     /// Lets others interrupt what runs here from now on. The function is resolved first: an exception in the middle of an
-    /// import would be lost, or worse.
-    pub(crate) fn open(&mut self, function: &Function) {
+    /// import would be lost, or worse. Returns the time when it was.
+    pub(crate) fn open(&mut self, function: &Function) -> Instant {
         if let Ok(Local { support, functions }) = self.local()
             && let Err(Raised) = functions.get(function, support)
         {
@@ -182,7 +200,7 @@ impl<'p> Entered<'p> {
             unsafe { ffi::PyErr_Clear() };
         }
         // SAFETY: this guard's thread is attached.
-        unsafe { self.slot.open() };
+        unsafe { self.slot.open() }
     }
 
     /// Ends what [`Entered::begin`] began, and the task.

@@ -148,6 +148,20 @@ impl Core {
         if self.state().is_final() {
             return true;
         }
+        let Some(pool) = &self.pool else {
+            return self.sleep(deadline);
+        };
+        match pool.patience().look(deadline, || self.state().is_final()) {
+            Ok(()) => true,
+            Err(start) => {
+                let is_final = self.sleep(deadline);
+                pool.patience().learn(start);
+                is_final
+            }
+        }
+    }
+
+    fn sleep(&self, deadline: Option<Instant>) -> bool {
         let mut waiting = self.waiting();
         waiting.threads += 1;
         while !self.state().is_final() {
@@ -182,6 +196,23 @@ impl Core {
             }
         }
         observer();
+    }
+
+    /// Runs it, unless it was begun or cancelled.
+    pub(crate) fn run_in(self: &Arc<Self>, here: &mut Entered<'_>) {
+        here.begin(Arc::clone(self) as Arc<dyn Job>);
+        if !self.move_on(TaskState::Queued, TaskState::Running) {
+            here.finish();
+            return;
+        }
+        let arguments = self.arguments.lock();
+        let mut buffer = std::mem::take(&mut *arguments.unwrap_or_else(PoisonError::into_inner));
+        let began = here.open(&self.function);
+        let (called, took) = here.call_since(began, &self.function, &mut buffer);
+        here.finish();
+        let failed = u64::from(called.is_err());
+        here.count(1 - failed, failed, took, began - self.made);
+        self.end(called.map(|()| buffer).map_err(Error::Python));
     }
 
     /// Ends the task, which is Running. The first outcome counts: a task that was given up may still return.
@@ -221,22 +252,7 @@ impl Job for Core {
     }
 
     fn run(self: Arc<Self>, here: &mut Entered<'_>) -> Turn {
-        let began = here.begin(Arc::clone(&self) as Arc<dyn Job>);
-        let begun = self.move_on(TaskState::Queued, TaskState::Running);
-        let outcome = begun.then(|| {
-            let arguments = self.arguments.lock();
-            let mut buffer =
-                std::mem::take(&mut *arguments.unwrap_or_else(PoisonError::into_inner));
-            here.open(&self.function);
-            let called = here.call_timed(&self.function, &mut buffer);
-            called.map(|()| buffer).map_err(Error::Python)
-        });
-        here.finish();
-        if let Some(outcome) = outcome {
-            let failed = u64::from(outcome.is_err());
-            here.count(1 - failed, failed, began.elapsed(), began - self.made);
-            self.end(outcome);
-        }
+        self.run_in(here);
         Turn::Done
     }
 

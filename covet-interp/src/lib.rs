@@ -59,6 +59,7 @@ mod job;
 mod life;
 mod loader;
 mod object;
+mod patience;
 mod pool;
 mod registry;
 pub mod router;

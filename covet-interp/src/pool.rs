@@ -285,7 +285,7 @@ impl Pool {
         core.seat().is_none()
             && core.is_wanted()
             && self.try_enter().is_some_and(|mut here| {
-                Arc::clone(core).run(&mut here);
+                core.run_in(&mut here);
                 true
             })
     }

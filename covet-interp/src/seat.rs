@@ -54,6 +54,7 @@ struct Counters {
     waited_nanos: AtomicU64,
 }
 
+#[inline]
 fn add(counter: &AtomicU64, more: u64) {
     // Relaxed, and not one step: one writer at a time, and nothing else depends on it.
     let now = counter.load(Ordering::Relaxed);

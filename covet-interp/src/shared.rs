@@ -7,6 +7,7 @@ use crate::function::Function;
 use crate::handle::Core;
 use crate::job::{self, Job};
 use crate::loader;
+use crate::patience::Patience;
 use crate::registry;
 use crate::seat::Seat;
 use crate::slot::Slot;
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     idle: EventCount,
     /// Tells when a worker has found nothing to do, or an interpreter is ready.
     quiet: EventCount,
+    /// How long waiters look for the end of a task before they sleep.
+    patience: Patience,
     failure: OnceLock<String>,
     census: Mutex<Census>,
     ended: Condvar,
@@ -116,6 +119,7 @@ impl Shared {
             slots: RwLock::default(),
             idle: EventCount::new(),
             quiet: EventCount::new(),
+            patience: Patience::new(),
             failure: OnceLock::new(),
             census: Mutex::default(),
             ended: Condvar::new(),
@@ -150,6 +154,10 @@ impl Shared {
 
     pub(crate) fn idle(&self) -> &EventCount {
         &self.idle
+    }
+
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     // Seats and slots.
@@ -577,7 +585,7 @@ impl Shared {
     }
 
     fn lose(self: &Arc<Self>, slot: &Arc<Slot>, turn: u64) {
-        let Some(stuck) = slot.take_running(turn) else {
+        let Some(stuck) = slot.running_job(turn) else {
             return;
         };
         self.lost.fetch_add(1, Ordering::Relaxed);
@@ -592,7 +600,8 @@ impl Shared {
                 self.replace(slot);
             }
         }
-        stuck.job.lose(stuck.ran);
+        // One that was not called yet is blocked in an import: at least for the grace.
+        stuck.job.lose(stuck.ran.unwrap_or(self.options.grace));
     }
 
     /// Has a new worker take the seat of one that is lost.

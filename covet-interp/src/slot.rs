@@ -29,18 +29,12 @@ use covet_queue::EventCount;
 use std::cell::{RefCell, UnsafeCell};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const FREE: u32 = 0;
 const LENT: u32 = 1;
 const ENDED: u32 = 2;
-
-impl Running {
-    fn what(&self) -> MutexGuard<'_, Option<(Arc<dyn Job>, Instant)>> {
-        self.what.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// What is kept beside an interpreter, for whoever has the slot.
 #[derive(Debug)]
@@ -87,8 +81,12 @@ struct Running {
     job: AtomicU64,
     /// Counts the jobs that began here, and the parts of those that have several.
     turn: AtomicU64,
-    /// The job, and when it began.
-    what: Mutex<Option<(Arc<dyn Job>, Instant)>>,
+    /// The job: written by who has the slot while there is no number, read by who is counted in `readers` and saw a number.
+    what: UnsafeCell<Option<Arc<dyn Job>>>,
+    /// Threads that look at `what`.
+    readers: AtomicU32,
+    /// When the function began, in nanoseconds of the slot's life; 0 before that.
+    began: AtomicU64,
     thread: AtomicU64,
     /// Whether it runs where an exception can be raised.
     open: AtomicBool,
@@ -102,7 +100,8 @@ struct Running {
 /// A job that is given up.
 pub(crate) struct Stuck {
     pub(crate) job: Arc<dyn Job>,
-    pub(crate) ran: Duration,
+    /// How long its function runs; unknown before that was called.
+    pub(crate) ran: Option<Duration>,
     /// The thread that runs it.
     pub(crate) thread: u64,
 }
@@ -115,7 +114,7 @@ impl fmt::Debug for Running {
 
 // SAFETY: the interpreter pointer is only followed by a thread that has taken the slot (or, to interrupt, while one
 // has), which keeps the interpreter alive; `local` is only reached through a slot taken, attached to the
-// interpreter; the lists are behind a lock, and their pointers are followed as the module header says.
+// interpreter; `what` as it says; the lists are behind a lock, and their pointers are followed as the module header says.
 unsafe impl Send for Slot {}
 // SAFETY: as above.
 unsafe impl Sync for Slot {}
@@ -337,18 +336,21 @@ impl Slot {
         };
     }
 
-    /// Says that the caller, who has taken the slot, is about to run `job` in it. Returns the time. An interruption is kept until
-    /// it is [open](Slot::open) to it.
-    pub(crate) fn begin(&self, job: Arc<dyn Job>) -> Instant {
+    /// Says that the caller, who has taken the slot, is about to run `job` in it. An interruption is kept until it is
+    /// [open](Slot::open) to it.
+    ///
+    /// # Safety
+    /// The caller has taken the slot, and what it began before is [finished](Slot::finish).
+    pub(crate) unsafe fn begin(&self, job: Arc<dyn Job>) {
         let running = &self.running;
         running.thread.store(ffi::thread_ident(), Ordering::Relaxed);
+        running.began.store(0, Ordering::Relaxed);
         self.advance();
         let number = job.number();
-        let now = Instant::now();
-        *running.what() = Some((job, now));
-        // SeqCst: this store and the load in `finish` against the increment and load in `interrupt`.
+        // SAFETY: there is no number now, so nobody else looks here.
+        unsafe { *running.what.get() = Some(job) };
+        // SeqCst: this store and the loads in `finish` against the increments and loads in `interrupt` and `running_job`.
         running.job.store(number, Ordering::SeqCst);
-        now
     }
 
     /// Says that what runs here now is another turn than before.
@@ -381,18 +383,22 @@ impl Slot {
         self.running.watched.swap(turn, Ordering::AcqRel) != turn
     }
 
-    /// Takes what runs here, if it still is that turn and nobody took it before, from those who wait for it.
-    pub(crate) fn take_running(&self, turn: u64) -> Option<Stuck> {
-        let mut what = self.running.what();
-        if !self.still_runs(turn) {
-            return None;
-        }
-        let (job, began) = what.take()?;
-        Some(Stuck {
-            job,
-            ran: began.elapsed(),
-            thread: self.running.thread.load(Ordering::Relaxed),
-        })
+    /// What runs here, if it still is that turn.
+    pub(crate) fn running_job(&self, turn: u64) -> Option<Stuck> {
+        let running = &self.running;
+        running.readers.fetch_add(1, Ordering::SeqCst);
+        let stuck = self.still_runs(turn).then(|| {
+            // SAFETY: there is a number, and `finish`, which takes it away first, waits for this reader.
+            let job = unsafe { (*running.what.get()).clone() };
+            let began = Duration::from_nanos(running.began.load(Ordering::Relaxed));
+            job.map(|job| Stuck {
+                job,
+                ran: (!began.is_zero()).then(|| self.born.elapsed().saturating_sub(began)),
+                thread: running.thread.load(Ordering::Relaxed),
+            })
+        });
+        running.readers.fetch_sub(1, Ordering::SeqCst);
+        stuck.flatten()
     }
 
     /// Gives up on the slot: its owner shall end it once it can. Returns whether that is new.
@@ -402,37 +408,49 @@ impl Slot {
         new
     }
 
-    /// Lets interruptions through, also one that came since [`Slot::begin`].
+    /// Lets interruptions through, also one that came since [`Slot::begin`]. Returns the time.
     ///
     /// # Safety
     /// The caller is attached to the interpreter.
-    pub(crate) unsafe fn open(&self) {
+    pub(crate) unsafe fn open(&self) -> Instant {
+        let now = Instant::now();
+        let began = now.duration_since(self.born).as_nanos() as u64;
+        // Relaxed: only to be told.
+        self.running.began.store(began, Ordering::Relaxed);
         // SeqCst: this store and load against those in `interrupt`, of which at least one sees the other's store.
         self.running.open.store(true, Ordering::SeqCst);
         if self.running.interrupted.load(Ordering::SeqCst) {
             // SAFETY: attached, as promised; KeyboardInterrupt is a static type of the process.
             unsafe { ffi::set_async_exception(ffi::thread_ident(), ffi::PyExc_KeyboardInterrupt) };
         }
+        now
     }
 
     /// Says that it is done. An interruption that came too late goes no further.
     ///
     /// # Safety
-    /// The caller is attached to the interpreter.
+    /// The caller began it, and is attached to the interpreter.
     pub(crate) unsafe fn finish(&self) {
-        self.running.job.store(0, Ordering::SeqCst);
-        let what = self.running.what().take();
-        drop(what);
-        if self.running.interrupters.load(Ordering::SeqCst) != 0 {
+        let running = &self.running;
+        running.job.store(0, Ordering::SeqCst);
+        let is_looked_at = || {
+            running.interrupters.load(Ordering::SeqCst) != 0
+                || running.readers.load(Ordering::SeqCst) != 0
+        };
+        if is_looked_at() {
             // The interrupter needs this interpreter's GIL to finish.
             let _detached = Detached::new();
-            while self.running.interrupters.load(Ordering::SeqCst) != 0 {
+            while is_looked_at() {
                 std::thread::yield_now();
             }
         }
+        // SAFETY: the caller has the slot. Readers that saw a number were counted out above, and others find none.
+        let what = unsafe { (*running.what.get()).take() };
+        drop(what);
         // Relaxed: the interrupters were counted out above, and others find no job.
-        self.running.open.store(false, Ordering::Relaxed);
-        if self.running.interrupted.swap(false, Ordering::Relaxed) {
+        running.open.store(false, Ordering::Relaxed);
+        if running.interrupted.load(Ordering::Relaxed) {
+            running.interrupted.store(false, Ordering::Relaxed);
             // SAFETY: attached, as promised.
             unsafe { ffi::set_async_exception(ffi::thread_ident(), std::ptr::null_mut()) };
         }

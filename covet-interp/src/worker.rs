@@ -222,9 +222,9 @@ unsafe fn prepare(slot: &Slot, shared: &Shared) -> Result<(), String> {
         return Err(why.to_owned());
     }
     let options = shared.options();
-    slot.begin(Arc::new(Startup(job::next_number())));
     // SAFETY: taken and attached, as promised; so everywhere below.
     let outcome = unsafe {
+        slot.begin(Arc::new(Startup(job::next_number())));
         match slot.local() {
             Some(Local { support, functions }) => options
                 .preload
