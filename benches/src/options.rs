@@ -7,7 +7,7 @@ use std::{env, fs, process};
 use crate::measure::{Effort, calibrate};
 use crate::report::{self, Row};
 
-/// The options of a program: `[--quick] [--json FILE] [--own-session] [WORD]`.
+/// The options of a program: `[--quick] [--json FILE] [--own-session] [WORD]`, and those that it has besides.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How much time to spend.
@@ -16,20 +16,27 @@ pub struct Options {
     pub word: String,
     json: Option<PathBuf>,
     own_session: bool,
+    more: Vec<(String, String)>,
 }
 
 impl Options {
     /// Reads the command line. Ends the process if it asks for what is not known.
     pub fn from_command_line() -> Self {
-        Self::parse(env::args().skip(1)).unwrap_or_else(|error| fail(&error))
+        Self::from_command_line_with(&[])
     }
 
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+    /// As [`Options::from_command_line`], with more options that are known; each is followed by its value.
+    pub fn from_command_line_with(more: &[&str]) -> Self {
+        Self::parse(env::args().skip(1), more).unwrap_or_else(|error| fail(&error))
+    }
+
+    fn parse(mut words: impl Iterator<Item = String>, more: &[&str]) -> Result<Self, String> {
         let mut options = Self {
             effort: Effort::FULL,
             word: String::new(),
             json: None,
             own_session: false,
+            more: Vec::new(),
         };
         while let Some(word) = words.next() {
             match word.as_str() {
@@ -39,11 +46,22 @@ impl Options {
                     let file = words.next().ok_or("--json expects a file; found none")?;
                     options.json = Some(file.into());
                 }
+                known if more.contains(&known) => {
+                    let value = words.next();
+                    let value = value.ok_or(format!("{word} expects a value; found none"))?;
+                    options.more.push((word, value));
+                }
                 word if word.starts_with('-') => return Err(format!("unknown option `{word}`")),
                 word => word.clone_into(&mut options.word),
             }
         }
         Ok(options)
+    }
+
+    /// Returns the value of one of the options that the program has besides, if it was given.
+    pub fn value(&self, option: &str) -> Option<&str> {
+        let given = self.more.iter().rfind(|(name, _)| name == option);
+        given.map(|(_, value)| value.as_str())
     }
 
     /// Returns whether a case of this name is to be measured.
@@ -79,7 +97,7 @@ impl Options {
 }
 
 /// Ends the process.
-fn fail(error: &str) -> ! {
+pub fn fail(error: &str) -> ! {
     eprintln!("{error}");
     process::exit(2);
 }

@@ -25,10 +25,10 @@ impl Worker {
         Self::start(command)
     }
 
-    /// Starts this program as a worker (see `main`), and waits until it is ready.
-    pub(crate) fn own(words: &[&str]) -> Self {
+    /// Starts this program as a worker (see `be_child`), and waits until it is ready.
+    pub(crate) fn own(words: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-        command.arg("--child").args(words);
+        command.args(["--child", words]);
         Self::start(command)
     }
 

@@ -11,6 +11,7 @@ use crate::{Bench, on_big_stack};
 
 /// From nothing to interpreters that can be entered.
 pub(crate) fn ready(bench: &mut Bench) {
+    let executors = bench.executors();
     drop(bench.pool(1));
     let [mut one, mut two, mut process] = [const { Vec::new() }; 3];
     for _ in 0..bench.rounds {
@@ -28,8 +29,14 @@ pub(crate) fn ready(bench: &mut Bench) {
         drop(worker);
     }
     let [one, two, process] = [one, two, process].map(lower_quartile);
-    bench.row("worker ready, bare", "ms", one, &[("process", process)]);
-    bench.row(
+    let mut peers = vec![("a bare process", process)];
+    peers.extend(
+        executors
+            .iter()
+            .map(|other| (other.first_result(), other.first)),
+    );
+    bench.case("worker ready, bare", "ms", one, &peers);
+    bench.case(
         "2 workers ready, made together",
         "ms",
         two,
@@ -65,8 +72,8 @@ fn memory(process: &str) -> [f64; 2] {
 
 const TOGETHER: usize = 4;
 
-/// The work of `--child memory MODULE ...`: kilobytes that each further worker adds, resident and proportional.
-pub(crate) fn memory_as_child(bench: &Bench, modules: &[String]) -> String {
+/// The work of a child that is told `memory MODULE ...`: kilobytes that each further worker adds, resident and proportional.
+pub(crate) fn memory_as_child(bench: &Bench, modules: &[&str]) -> String {
     let make = |workers| -> Pool {
         let builder = Pool::builder().workers(workers);
         let builder = modules
@@ -91,49 +98,55 @@ pub(crate) fn of_memory(bench: &mut Bench) {
         ("bare", &[][..], 2.6),
         ("with asyncio", &["asyncio"][..], 9.8),
     ] {
-        let [mut rss, mut pss, mut process_rss, mut process_pss] = [const { Vec::new() }; 4];
-        for _ in 0..bench.rounds.min(3) {
-            let mut words = vec!["memory"];
-            words.extend(modules);
-            let mut child = Worker::own(&words);
-            let answer = together(std::slice::from_mut(&mut child)).1.remove(0);
-            rss.push(answer[0] / 1e3);
-            pss.push(answer[1] / 1e3);
-            words[0] = "imported";
-            let workers: Vec<_> = (0..TOGETHER)
-                .map(|_| Worker::python(&bench.python, &words))
-                .collect();
-            for worker in &workers {
-                let [rss, pss] = memory(&worker.id().to_string());
-                process_rss.push(rss / 1e3);
-                process_pss.push(pss / 1e3);
+        // Covet, workers of an executor that spawns, and bare processes; resident and proportional in MB.
+        let mut found = [const { [const { Vec::new() }; 2] }; 3];
+        let mut note = |who: usize, kilobytes: [f64; 2]| {
+            for (kind, kilobytes) in kilobytes.into_iter().enumerate() {
+                found[who][kind].push(kilobytes / 1e3);
+            }
+        };
+        for _ in 0..bench.rounds.min(5) {
+            let alone = |mut worker| together(std::slice::from_mut(&mut worker)).1.remove(0);
+            let words: Vec<_> = ["memory"].iter().chain(modules).copied().collect();
+            let answer = alone(Worker::own(&words.join(" ")));
+            note(0, [answer[0], answer[1]]);
+            let count = TOGETHER.to_string();
+            let words: Vec<_> = ["spawned", &count].iter().chain(modules).copied().collect();
+            let answer = alone(Worker::python(&bench.python, &words));
+            note(1, [answer[0], answer[1]]);
+            let words: Vec<_> = ["imported"].iter().chain(modules).copied().collect();
+            let process = |_| Worker::python(&bench.python, &words);
+            let processes: Vec<_> = (0..TOGETHER).map(process).collect();
+            for process in &processes {
+                note(2, memory(&process.id().to_string()));
             }
         }
-        let [rss, pss, process_rss, process_pss] =
-            [rss, pss, process_rss, process_pss].map(lower_quartile);
-        let process = "one of 4 processes";
-        bench.row(
-            &format!("memory per worker, {what}, RSS"),
-            "MB",
-            rss,
-            &[(process, process_rss)],
-        );
-        bench.row(
-            &format!("memory per worker, {what}, PSS"),
-            "MB",
-            pss,
-            &[(process, process_pss)],
-        );
-        bench.reach(&format!("memory per worker, {what}, RSS in MB"), rss, reach);
+        let [ours, spawned, processes] = found.map(|kinds| kinds.map(lower_quartile));
+        for (kind, name) in ["RSS", "PSS"].into_iter().enumerate() {
+            bench.case(
+                &format!("memory per worker, {what}, {name}"),
+                "MB",
+                ours[kind],
+                &[
+                    ("one of 4 spawned workers", spawned[kind]),
+                    ("one of 4 bare processes", processes[kind]),
+                ],
+            );
+        }
         bench.reach(
-            &format!("PSS / that of a process, {what}"),
-            pss / process_pss,
+            &format!("memory per worker, {what}, RSS in MB"),
+            ours[0],
+            reach,
+        );
+        bench.reach(
+            &format!("PSS / that of a spawned worker, {what}"),
+            ours[1] / spawned[1],
             1.0 / 2.5,
         );
     }
 }
 
-/// The work of `--child lives COUNT`: kilobytes that each pool of one worker leaves behind.
+/// The work of a child that is told `lives COUNT`: kilobytes that each pool of one worker leaves behind.
 pub(crate) fn lives_as_child(bench: &Bench, count: usize) -> f64 {
     let live = || {
         let pool = bench.pool(1);
@@ -156,12 +169,12 @@ pub(crate) fn lives(bench: &mut Bench) {
     let own_end = covet_interp::ffi::VERSION >= (3, 14);
     // Before 3.14 each life leaves megabytes of CPython's behind: enough to see that, no more.
     let count = if own_end { bench.lives } else { 30 }.to_string();
-    let mut ours = Worker::own(&["lives", &count]);
+    let mut ours = Worker::own(&format!("lives {count}"));
     let mut theirs = Worker::python(&bench.python, &["lives", &count]);
     let ours = together(std::slice::from_mut(&mut ours)).1[0][0];
     let theirs = together(std::slice::from_mut(&mut theirs)).1[0][0];
     let case = format!("left behind by a life, over {count}");
-    bench.row(&case, "kB", ours, &[("floor: CPython alone", theirs)]);
+    bench.case(&case, "kB", ours, &[("floor: CPython alone", theirs)]);
     if own_end {
         bench.reach("left behind by a life, kB", ours, 2.0);
     }

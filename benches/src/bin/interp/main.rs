@@ -1,22 +1,29 @@
-//! covet-interp beside processes, Python's own executors and the bare machine. `cargo xtask bench interp` runs this as it
-//! should be run.
+//! covet-interp beside processes, Python's own executors and the bare C API. `cargo xtask bench interp` runs this as it should
+//! be run.
 //!
 //! Usage: `interp --python EXECUTABLE [--quick] [--json FILE] [--lives N] [--own-session] [WORD]`; a word leaves only the
-//! groups of cases that contain it. `EXECUTABLE` is the Python that this program embeds: it runs the processes to compare
+//! groups of cases that contain it. `EXECUTABLE` is the Python that this program embeds: it runs the executors to compare
 //! with. Every answer is checked, timed or not.
+//!
+//! A process to compare with is this program again, wherever speed counts: it embeds the same library. The executable of a
+//! distribution is often built in another way (linked statically, say), and then computes up to a third faster.
 
 mod calls;
 mod child;
 mod cost;
+mod floor;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
-use std::{env, fs, io, thread};
+use std::time::Duration;
+use std::{io, thread};
 
-use covet_benches::measure::calibrate;
+use covet_benches::measure::lower_quartile;
+use covet_benches::options::{Options, fail};
 use covet_benches::report::{self, Row};
 use covet_interp::{Function, Pool, Runtime, Strategy, Value};
+
+use crate::child::{Worker, together};
 
 /// What the cases share, and what they found.
 struct Bench {
@@ -26,8 +33,32 @@ struct Bench {
     lives: usize,
     /// Where this program may run.
     cores: Vec<usize>,
+    executors: Option<Vec<Executor>>,
     rows: Vec<Row>,
     reaches: Vec<Reach>,
+}
+
+/// What one of Python's own executors takes, with one worker.
+#[derive(Clone, Copy)]
+struct Executor {
+    kind: &'static str,
+    /// Microseconds of a blocking call.
+    call: f64,
+    /// Nanoseconds of one task of a map.
+    mapped: f64,
+    /// Milliseconds until the first result.
+    first: f64,
+}
+
+impl Executor {
+    /// The peer that is its first result.
+    fn first_result(&self) -> &'static str {
+        match self.kind {
+            "ThreadPoolExecutor" => "threads: first result",
+            "ProcessPoolExecutor" => "processes: first result",
+            _ => "interpreters: first result",
+        }
+    }
 }
 
 /// A goal: at most `most`.
@@ -38,6 +69,30 @@ struct Reach {
 }
 
 impl Bench {
+    fn new(options: &Options) -> Self {
+        let full = options.effort.rounds > 3;
+        let lives = match options.value("--lives") {
+            None if full => 1000,
+            None => 100,
+            Some(text) => match text.parse() {
+                Ok(lives) if lives >= 10 => lives,
+                _ => fail(&format!(
+                    "--lives expects a number from 10 on; found `{text}`"
+                )),
+            },
+        };
+        Self {
+            python: options.value("--python").unwrap_or_default().into(),
+            rounds: options.effort.rounds,
+            sample: 10 * options.effort.sample,
+            lives,
+            cores: cores(),
+            executors: None,
+            rows: Vec::new(),
+            reaches: Vec::new(),
+        }
+    }
+
     /// The Python that `main` started.
     fn runtime(&self) -> Runtime {
         Runtime::join().expect("Python runs")
@@ -48,18 +103,43 @@ impl Bench {
         pool.expect("a pool")
     }
 
-    fn row(&mut self, case: &str, unit: &'static str, covet: f64, peers: &[(&'static str, f64)]) {
-        let rows: Vec<_> = peers
-            .iter()
-            .map(|&(peer, peer_value)| Row {
-                case: case.to_owned(),
-                unit,
-                covet,
-                peer,
-                peer_value,
-                samples: self.rounds,
-            })
+    /// What Python's own executors take, measured once.
+    fn executors(&mut self) -> Vec<Executor> {
+        if let Some(known) = &self.executors {
+            return known.clone();
+        }
+        let mut kinds = vec!["ThreadPoolExecutor", "ProcessPoolExecutor"];
+        if covet_interp::ffi::VERSION >= (3, 14) {
+            kinds.push("InterpreterPoolExecutor");
+        }
+        let rounds = self.rounds.min(5);
+        let measure = |kind| {
+            let once = |_| {
+                let mut worker = Worker::python(&self.python, &["executor", kind, "1000"]);
+                together(std::slice::from_mut(&mut worker)).1.remove(0)
+            };
+            let answers: Vec<_> = (0..rounds).map(once).collect();
+            let part = |i: usize| lower_quartile(answers.iter().map(|all| all[i]).collect());
+            Executor {
+                kind,
+                call: part(0),
+                mapped: part(1),
+                first: part(2),
+            }
+        };
+        let all: Vec<_> = kinds.into_iter().map(measure).collect();
+        self.executors.insert(all).clone()
+    }
+
+    /// Prints and keeps a case: what Covet takes, and its peers. Each value is the lower quartile of its samples.
+    fn case(&mut self, case: &str, unit: &'static str, covet: f64, peers: &[(&'static str, f64)]) {
+        let names: Vec<_> = std::iter::once("covet")
+            .chain(peers.iter().map(|&(name, _)| name))
             .collect();
+        let values: Vec<_> = std::iter::once(covet)
+            .chain(peers.iter().map(|&(_, value)| value))
+            .collect();
+        let rows = report::rows(case, unit, &names, &values, self.rounds);
         report::print_case(&rows);
         self.rows.extend(rows);
     }
@@ -82,116 +162,36 @@ const GROUPS: [Group; 6] = [
     ("lives", cost::lives),
 ];
 
-struct Options {
-    bench: Bench,
-    json: Option<PathBuf>,
-    own_session: bool,
-    child: Option<Vec<String>>,
-    word: String,
-}
-
-fn options() -> Result<Options, String> {
-    let mut options = Options {
-        bench: Bench {
-            python: PathBuf::new(),
-            rounds: 9,
-            sample: Duration::from_millis(300),
-            lives: 1000,
-            cores: cores(),
-            rows: Vec::new(),
-            reaches: Vec::new(),
-        },
-        json: None,
-        own_session: false,
-        child: None,
-        word: String::new(),
-    };
-    let mut words = env::args().skip(1);
-    while let Some(word) = words.next() {
-        let mut value = || {
-            words
-                .next()
-                .ok_or(format!("{word} expects a value; found none"))
-        };
-        match word.as_str() {
-            "--quick" => {
-                options.bench.rounds = 3;
-                options.bench.sample = Duration::from_millis(100);
-                options.bench.lives = 100;
-            }
-            "--own-session" => options.own_session = true,
-            "--python" => options.bench.python = value()?.into(),
-            "--json" => options.json = Some(value()?.into()),
-            "--lives" => {
-                let text = value()?;
-                let lives = text.parse().ok().filter(|lives| *lives >= 10);
-                options.bench.lives = lives.ok_or_else(|| {
-                    format!("--lives expects a number from 10 on; found `{text}`")
-                })?;
-            }
-            "--child" => options.child = Some(words.by_ref().collect()),
-            word if word.starts_with('-') => return Err(format!("unknown option `{word}`")),
-            word => word.clone_into(&mut options.word),
-        }
-    }
-    if options.child.is_none() && !options.bench.python.is_file() {
-        return Err("expected --python and the executable of the embedded Python".to_owned());
-    }
-    Ok(options)
-}
-
 fn main() {
-    let Options {
-        mut bench,
-        json,
-        own_session,
-        child,
-        word,
-    } = options().unwrap_or_else(|error| {
-        eprintln!("interp: {error}");
-        std::process::exit(2);
-    });
+    let options = Options::from_command_line_with(&["--python", "--lives", "--child"]);
+    let mut bench = Bench::new(&options);
+    let child = options.value("--child");
+    if child.is_none() && !bench.python.is_file() {
+        fail("expected --python and the executable of the embedded Python");
+    }
     let runtime = Runtime::embed().expect("Python starts");
     find_tasks(&runtime);
     if let Some(words) = child {
-        be_child(&bench, &words);
+        be_child(&bench, &words.split(' ').collect::<Vec<_>>());
         return;
     }
-    // In a session of its own, this lifts nothing but this program.
-    if own_session && fs::write("/proc/self/autogroup", "-20").is_err() {
+    options.measure("interp", || {
+        let (major, minor) = covet_interp::ffi::VERSION;
         println!(
-            "note: this session's priority cannot be raised here; other work may show in the figures"
+            "Python {major}.{minor}, {:?}; lower quartile of {} rounds; x = how many times more than Covet",
+            bench.pool(1).decision().strategy,
+            bench.rounds
         );
-    }
-    let (major, minor) = covet_interp::ffi::VERSION;
-    println!(
-        "Python {major}.{minor}, {:?}; lower quartile of {} rounds; x = how many times more than Covet",
-        bench.pool(1).decision().strategy,
-        bench.rounds
-    );
-    let begin = Instant::now();
-    let before = calibrate();
-    for (name, group) in GROUPS {
-        if name.contains(&word) {
+        for (_, group) in GROUPS.iter().filter(|(name, _)| options.wants(name)) {
             group(&mut bench);
         }
-    }
-    let after = calibrate();
-    println!("\nto reach, at most");
-    for Reach { what, found, most } in &bench.reaches {
-        let verdict = if found <= most { "" } else { "  missed" };
-        println!("  {what:44} {found:10.2}  ({most:.2}){verdict}");
-    }
-    println!(
-        "\ncalibration: {before:.1} ms before, {after:.1} ms after; {:.0} s in total",
-        begin.elapsed().as_secs_f64()
-    );
-    if let Some(file) = &json
-        && let Err(error) = report::write_json("interp", &bench.rows, file)
-    {
-        eprintln!("interp: writing {}: {error}", file.display());
-        std::process::exit(1);
-    }
+        println!("\nto reach, at most");
+        for Reach { what, found, most } in &bench.reaches {
+            let verdict = if found <= most { "" } else { "  missed" };
+            println!("  {what:44} {found:10.2}  ({most:.2}){verdict}");
+        }
+        std::mem::take(&mut bench.rows)
+    });
 }
 
 /// Lets every interpreter made from now on import `tasks`.
@@ -205,24 +205,25 @@ fn find_tasks(runtime: &Runtime) {
 }
 
 /// One of the processes to compare with, or to measure alone.
-fn be_child(bench: &Bench, words: &[String]) {
+fn be_child(bench: &Bench, words: &[&str]) {
     let wait = || {
         println!("ready");
         let _ = io::stdout().flush();
         let _ = io::stdin().read_line(&mut String::new());
     };
-    let number = || words[1].parse::<u64>().expect("a number");
-    let answer = match words[0].as_str() {
-        "borrow" => calls::borrow_as_child(bench, number(), wait).to_string(),
+    let number = |i: usize| words[i].parse::<u64>().expect("a number");
+    let answer = match words[0] {
+        "borrow" => calls::borrow_as_child(bench, number(1), wait).to_string(),
+        "compute" => calls::compute_as_child(bench, number(1), number(2), wait).to_string(),
         "memory" => {
             wait();
             cost::memory_as_child(bench, &words[1..])
         }
         "lives" => {
             wait();
-            cost::lives_as_child(bench, number() as usize).to_string()
+            cost::lives_as_child(bench, number(1) as usize).to_string()
         }
-        other => panic!("expected borrow, memory or lives; found `{other}`"),
+        other => panic!("expected borrow, compute, memory or lives; found `{other}`"),
     };
     println!("{answer}");
 }

@@ -33,7 +33,7 @@ def imported(*modules):
 
 
 def executor(kind, calls):
-    """Microseconds of a blocking call, and of one task of a map."""
+    """Microseconds of a blocking call, nanoseconds of one task of a map, milliseconds until the first result."""
     import concurrent.futures as futures
     from time import perf_counter
 
@@ -41,9 +41,10 @@ def executor(kind, calls):
     import tasks
 
     calls = int(calls)
+    begin = perf_counter()
     with getattr(futures, kind)(1) as pool:
-        for n in range(5):
-            assert pool.submit(tasks.same, n).result() == n
+        assert pool.submit(tasks.same, 7).result() == 7
+        first = perf_counter() - begin
         begin = perf_counter()
         for n in range(calls):
             assert pool.submit(tasks.same, n).result() == n
@@ -51,7 +52,38 @@ def executor(kind, calls):
         begin = perf_counter()
         assert list(pool.map(tasks.same, range(10 * calls), chunksize=256)) == list(range(10 * calls))
         mapped = (perf_counter() - begin) / (10 * calls)
-    answer(f"{call * 1e6} {mapped * 1e6}")
+    answer(f"{call * 1e6} {mapped * 1e9} {first * 1e3}")
+
+
+def stay(modules):
+    """Imports, and keeps a worker busy until every other one has begun as well."""
+    import time
+
+    for module in modules:
+        __import__(module)
+    time.sleep(1)
+
+
+def spawned(count, *modules):
+    """Kilobytes of a worker that multiprocessing spawned: resident, and its proportional share."""
+    import concurrent.futures as futures
+    import multiprocessing
+
+    import tasks
+
+    count = int(count)
+    with futures.ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(tasks.stay, [modules] * count))
+        workers = list(pool._processes)
+        assert len(workers) == count
+        resident = sum(memory(worker, "Rss:") for worker in workers) / count
+        proportional = sum(memory(worker, "Pss:") for worker in workers) / count
+    answer(f"{resident} {proportional}")
+
+
+def memory(process, kind):
+    with open(f"/proc/{process}/smaps_rollup") as rollup:
+        return next(int(line.split()[1]) for line in rollup if line.startswith(kind))
 
 
 def lives(count):
@@ -66,16 +98,12 @@ def lives(count):
         _interpreters.run_string(interpreter, "import threading")
         _interpreters.destroy(interpreter)
 
-    def resident():
-        with open("/proc/self/smaps_rollup") as rollup:
-            return next(int(line.split()[1]) for line in rollup if line.startswith("Rss:"))
-
     for _ in range(int(count) // 10):
         once()
-    before = resident()
+    before = memory("self", "Rss:")
     for _ in range(int(count)):
         once()
-    answer((resident() - before) / int(count))
+    answer((memory("self", "Rss:") - before) / int(count))
 
 
 if __name__ == "__main__":
