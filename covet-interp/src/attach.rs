@@ -124,29 +124,29 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    /// Attaches the calling thread to `interpreter`; waits for its GIL.
+    /// Attaches the calling thread to `interpreter`; waits for its GIL. `None` when there is no memory for a thread state.
     ///
     /// # Safety
     /// The interpreter is alive and stays so while the visit lasts.
-    pub(crate) unsafe fn new(interpreter: *mut ffi::PyInterpreterState) -> Self {
+    pub(crate) unsafe fn new(interpreter: *mut ffi::PyInterpreterState) -> Option<Self> {
         let before = Detached::new();
         // SAFETY: the interpreter is alive; nothing is attached; the new state has never been attached.
         let state = unsafe {
-            let state = ffi::PyThreadState_New(interpreter);
+            let state = ffi::new_thread_state(interpreter)?;
             ffi::PyEval_RestoreThread(state);
             state
         };
-        Self {
+        Some(Self {
             state,
             _before: before,
-        }
+        })
     }
 
     /// Visits the main interpreter.
     ///
     /// # Safety
     /// Python is initialised and not finalizing, and is 3.12 or later (before, a thread has one state).
-    pub(crate) unsafe fn main() -> Self {
+    pub(crate) unsafe fn main() -> Option<Self> {
         // SAFETY: the main interpreter lives as long as the runtime.
         unsafe { Self::new(ffi::PyInterpreterState_Main()) }
     }
@@ -247,7 +247,7 @@ pub(crate) unsafe fn main_state() -> *mut ffi::PyThreadState {
         KEPT.with_borrow_mut(|kept| {
             kept.get_or_insert_with(|| {
                 clear_orphans(main);
-                Kept(ffi::PyThreadState_New(main))
+                Kept(ffi::new_thread_state(main).expect(ffi::NO_STATE))
             })
             .0
         })
@@ -304,14 +304,16 @@ pub(crate) unsafe fn clear_states(
         let Handover(interpreter, states) = { handover };
         // SAFETY: alive, as promised; the states belong to it and are unused; each is deleted once.
         unsafe {
-            let _visit = Visit::new(interpreter);
+            let Some(_visit) = Visit::new(interpreter) else {
+                return;
+            };
             for state in states {
                 ffi::PyThreadState_Clear(state);
                 ffi::PyThreadState_Delete(state);
             }
         }
     };
-    // Where no thread can be had the states stay: memory, until the process ends.
+    // Where no thread, or no memory for its state, can be had the states stay: memory, until the process ends.
     if let Ok(thread) = std::thread::Builder::new()
         .name("covet-clean".to_owned())
         .spawn(work)

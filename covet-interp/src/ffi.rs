@@ -208,6 +208,19 @@ pub unsafe fn new_interpreter() -> Result<*mut PyThreadState, String> {
     Err("interpreters with a GIL of their own need Python 3.12 or later".to_owned())
 }
 
+/// Why there is none.
+pub const NO_STATE: &str = "there is no memory for a thread state";
+
+/// A new thread state of an interpreter, for the calling thread; `None` when there is no memory for it.
+///
+/// # Safety
+/// The interpreter is alive.
+pub unsafe fn new_thread_state(interpreter: *mut PyInterpreterState) -> Option<*mut PyThreadState> {
+    // SAFETY: alive, as the caller promised.
+    let state = unsafe { PyThreadState_New(interpreter) };
+    (!state.is_null()).then_some(state)
+}
+
 /// What CPython said went wrong.
 pub fn status_text(status: &PyStatus) -> String {
     if status.err_msg.is_null() {

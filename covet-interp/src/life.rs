@@ -40,7 +40,7 @@ impl Life {
         // SAFETY: initialised, as promised. On success the new state is attached and main's (the visit's) detached
         // but alive: the new one is set aside while the visit ends attached, as it must, then attached again.
         unsafe {
-            let visit = Visit::main();
+            let visit = Visit::main().ok_or_else(no_state)?;
             frames::install().map_err(|Raised| {
                 ffi::PyErr_Clear();
                 Error::NewInterpreter("sys of the main interpreter is not as expected".to_owned())
@@ -57,17 +57,21 @@ impl Life {
 
     /// A thread state of the main interpreter for the calling thread, attached on return.
     ///
+    /// # Errors
+    /// [`Error::NewInterpreter`] when there is no memory for it.
+    ///
     /// # Safety
     /// As for [`Life::begin`].
-    pub(crate) unsafe fn main() -> Self {
+    pub(crate) unsafe fn main() -> Result<Self, Error> {
         // SAFETY: initialised, as promised; the main interpreter outlives its worker threads.
         unsafe {
-            let state = ffi::PyThreadState_New(ffi::PyInterpreterState_Main());
+            let main = ffi::PyInterpreterState_Main();
+            let state = ffi::new_thread_state(main).ok_or_else(no_state)?;
             ffi::PyEval_RestoreThread(state);
-            Self {
+            Ok(Self {
                 state,
                 owned: false,
-            }
+            })
         }
     }
 
@@ -120,4 +124,8 @@ impl Life {
             }
         }
     }
+}
+
+fn no_state() -> Error {
+    Error::NewInterpreter(ffi::NO_STATE.to_owned())
 }

@@ -253,7 +253,9 @@ fn ask_main(name: &str, path: &str) -> Verdict {
     // SAFETY: a subinterpreter is running, so Python is initialised, and pools end before it finalizes. All objects
     // belong to main and die before the visit ends; the module itself is kept for ever, so that main has it.
     unsafe {
-        let _visit = Visit::main();
+        let Some(_visit) = Visit::main() else {
+            return refuse(name, ffi::NO_STATE);
+        };
         let created = module().and_then(|loader| {
             loader.attribute(c"create_extension")?.call(&[
                 &Object::string(name)?,

@@ -275,7 +275,7 @@ impl Slot {
                 return state;
             }
             // SAFETY: the slot is taken, so the interpreter is alive.
-            let state = unsafe { ffi::PyThreadState_New(self.interpreter) };
+            let state = unsafe { ffi::new_thread_state(self.interpreter) }.expect(ffi::NO_STATE);
             let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
             states.lent.push(state);
             let orphans = if states.orphans.len() > MOST_ORPHANS {
@@ -468,9 +468,10 @@ impl Slot {
                 // SAFETY: a job runs here, and `finish` does not return before this interrupter is counted out: the
                 // slot stays taken and the interpreter alive. KeyboardInterrupt is a static type of the process.
                 unsafe {
-                    let _visit = Visit::new(self.interpreter);
-                    let thread = running.thread.load(Ordering::Relaxed);
-                    ffi::set_async_exception(thread, ffi::PyExc_KeyboardInterrupt);
+                    if let Some(_visit) = Visit::new(self.interpreter) {
+                        let thread = running.thread.load(Ordering::Relaxed);
+                        ffi::set_async_exception(thread, ffi::PyExc_KeyboardInterrupt);
+                    }
                 }
             }
         }

@@ -409,17 +409,17 @@ unsafe fn call_with_stack(function: &Object, arguments: &[&Object]) -> Result<Ob
                 let Handover((interpreter, function, arguments)) = { handover };
                 // SAFETY: alive, because the calling thread waits in it; the exception is owned by the outcome.
                 unsafe {
-                    let _visit = Visit::new(interpreter);
+                    let _visit = Visit::new(interpreter)?;
                     let outcome = function.call(arguments);
-                    Handover(
+                    Some(Handover(
                         outcome
                             .map(Object::into_ptr)
                             .map_err(|Raised| ffi::take_raised()),
-                    )
+                    ))
                 }
             };
             let thread = std::thread::Builder::new().stack_size(worker::STACK);
-            thread.spawn_scoped(scope, work).ok()?.join().ok()
+            thread.spawn_scoped(scope, work).ok()?.join().ok()?
         })
     };
     // SAFETY: attached again; each pointer is a strong reference that nobody else gives back.

@@ -84,12 +84,11 @@ impl Worker {
         // before it finalizes.
         let life = unsafe {
             match shared.strategy() {
-                Strategy::Subinterpreters => {
-                    Life::begin().map_err(|error| not_started(error.to_string()))?
-                }
+                Strategy::Subinterpreters => Life::begin(),
                 Strategy::MainOnly | Strategy::FreeThreading => Life::main(),
             }
-        };
+        }
+        .map_err(|error| not_started(error.to_string()))?;
         // SAFETY: attached to the interpreter that this thread just made.
         let local = match unsafe { first_steps(&life, shared) } {
             Ok(local) => local,
