@@ -10,7 +10,7 @@ use std::fmt;
 /// Reading and writing one needs no attached thread. It is a tree: where a Python value holds the same object twice, its
 /// `Value` has two equal parts, and a value that holds itself has none, which is an [`Error::Value`]. (Between two
 /// interpreters identity is kept.) It is at most [`Value::MAX_DEPTH`] levels deep; a deeper one that a program makes is
-/// refused when it is sent.
+/// refused when it is sent, and like any nested Rust value takes stack for each level when it is dropped.
 ///
 /// Equality is that of the parts: a NaN equals nothing, `-0.0` equals `0.0`, `1` does not equal `1.0` or `True` (in
 /// Python it does), dicts are compared in order, sets are not, which takes quadratic time if their orders differ.

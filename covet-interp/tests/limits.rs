@@ -7,11 +7,20 @@ fn a_message_larger_than_the_limit_is_refused_and_the_next_one_crosses() {
     let runtime = Runtime::embed().unwrap();
     let pool = Pool::builder().workers(1).build(&runtime).unwrap();
     assert_eq!(max_message_size(), 2 << 30);
-    set_max_message_size(1000);
     let submit = |name, argument: Value| {
         pool.submit(Function::reference("builtins", name), &[argument])?
             .result()
     };
+    // 3 GiB of zeros: pages that nobody looks at take no memory, so it must be refused by its size.
+    match submit("len", vec![0u8; 3 << 30].into()) {
+        Err(Error::Value(why)) => assert!(
+            why.contains("at most 2147483648 bytes, found at least 3221225"),
+            "{why}"
+        ),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+
+    set_max_message_size(1000);
 
     for argument in [vec![0u8; 1000].into(), Value::from_iter(0..200)] {
         match submit("len", argument) {

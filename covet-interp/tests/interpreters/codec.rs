@@ -162,6 +162,35 @@ fn a_result_that_is_no_tree_is_an_error_of_its_own() {
     assert_eq!(eval(&pool, "1 + 1"), Ok(2.into()));
 }
 
+#[test]
+fn what_is_nested_a_million_deep_is_refused_both_ways() {
+    let pool = pool();
+    let mut value = Value::None;
+    for _ in 0..1_000_000 {
+        value = Value::List(vec![value]);
+    }
+    let refused = pool.submit(
+        Function::reference("builtins", "repr"),
+        std::slice::from_ref(&value),
+    );
+    match refused.and_then(|task| task.result()) {
+        Err(Error::Value(why)) => assert!(why.contains("at most 128 levels"), "{why}"),
+        other => panic!("expected a refusal, found {:?}", other.map(|_| ())),
+    }
+    // Level by level: dropped as a whole it needs as many stack frames.
+    while let Value::List(items) = &mut value {
+        let inner = items.pop().unwrap();
+        value = inner;
+    }
+    let deep = "__import__('functools').reduce(lambda x, _: [x], range(10**6), [])";
+    let error = raised(eval(&pool, deep));
+    assert!(
+        error.message.contains("at most 1000 levels of nesting"),
+        "{error}"
+    );
+    assert_eq!(eval(&pool, "6 * 7"), Ok(42.into()));
+}
+
 fn eval(pool: &Pool, expression: &str) -> Result<Value, Error> {
     pool.submit(
         Function::reference("builtins", "eval"),

@@ -1,7 +1,7 @@
 //! The workers of a pool: how many, where, for how long, and what they count.
 
 use crate::common::{on_big_stack, pool, raised, runtime};
-use covet_interp::{Error, Function, Interpreter, Pool, Strategy, Task, TaskState, Value};
+use covet_interp::{Error, Function, Interpreter, Pool, Strategy, Task, TaskState, Value, Verdict};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +59,54 @@ fn a_module_to_preload_that_is_missing_or_refused_breaks_the_pool_by_its_name() 
             Err(Error::Broken(why)) => assert!(why.contains(&format!("importing {name}")), "{why}"),
             other => panic!("expected a broken pool, found {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_module_to_preload_that_interpreters_refuse_breaks_the_pool_with_the_reason() {
+    let runtime = runtime();
+    let names = ["readline", "_curses", "_testcapi", "_testsinglephase"];
+    for name in names {
+        let Ok(Verdict::Refused(reason)) = runtime.import_verdict(name) else {
+            continue;
+        };
+        let pool = Pool::builder()
+            .workers(1)
+            .preload(name)
+            .strategy(Strategy::Subinterpreters)
+            .build(&runtime)
+            .unwrap();
+        match pool.wait_ready(None) {
+            Err(Error::Broken(why)) => {
+                assert!(why.contains(&format!("importing {name}")), "{why}");
+                assert!(why.contains(&reason), "{why}");
+            }
+            other => panic!("expected a broken pool, found {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_initializer_that_forks_is_refused_or_forks() {
+    let fork = "import os\nchild = os.fork()\nif child == 0: os._exit(0)\nos.waitpid(child, 0)";
+    let pool = Pool::builder()
+        .workers(1)
+        .initializer(Task::source(fork, &[]))
+        .build(&runtime())
+        .unwrap();
+    let ready = pool.wait_ready(None);
+    if pool.decision().strategy == Strategy::Subinterpreters {
+        let Err(Error::Broken(why)) = ready else {
+            panic!("expected a broken pool, found {ready:?}");
+        };
+        assert!(
+            why.contains("fork not supported for isolated subinterpreters"),
+            "{why}"
+        );
+    } else {
+        assert_eq!(ready, Ok(()));
+        let task = pool.submit_task(Task::source("result = 1", &[])).unwrap();
+        assert_eq!(task.result(), Ok(1.into()));
     }
 }
 
