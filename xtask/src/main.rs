@@ -12,6 +12,7 @@ mod extension;
 mod process;
 mod pythons;
 mod report;
+mod sanitize;
 mod session;
 mod tally;
 mod test;

@@ -90,7 +90,7 @@ impl Session {
 }
 
 /// Returns where the output of a step is kept.
-fn log_file(name: &str) -> PathBuf {
+pub(crate) fn log_file(name: &str) -> PathBuf {
     let name: String = name
         .chars()
         .map(|c| {

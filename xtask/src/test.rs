@@ -8,19 +8,34 @@ use crate::args::Args;
 use crate::error::{Error, Result};
 use crate::extension;
 use crate::pythons::{self, Found, Python};
+use crate::sanitize::{self, nightly};
 use crate::session::Session;
 use crate::tally::Runner;
 use crate::workspace;
 
 const USAGE: &str = "\
-Usage: cargo xtask test [--python PATH]... [--only rust|python] [--quick]
+Usage: cargo xtask test [--python PATH]... [--only rust|python|sanitizers] [--quick]
 
   --python PATH   test on this Python only (or a version: 3.13), repeatable; else on the newest
                   fix of each release line found
   --only rust     the checks and tests that need no particular Python: format, lints, docs,
                   crates without Python, models, benches compile
   --only python   the tests of covet-interp, covet-py and covet_py on each Python
-  --quick         leave out the slow steps (named in the end)
+  --only sanitizers
+                  of these only LeakSanitizer and ThreadSanitizer over covet-interp
+  --quick         leave out the slow steps (named in the end): models, sanitizers, the soak
+
+With a nightly toolchain each Python's steps hold LeakSanitizer (tasks leak no block, interpreters none
+but CPython's own) and, with its component rust-src, ThreadSanitizer (no race in 11000 tasks), both over
+covet-interp/tests/rounds.rs. What is tested in small runs in full by hand:
+  cargo xtask python -- covet-py/tests/soak.py 180            pools that come and go
+  cargo xtask python -- covet-py/tests/storm.py               10000 signals; --latency: how soon Ctrl-C ends a wait
+  cargo xtask python -- covet-py/tests/attribution.py         100000 tasks that fail in many ways
+  cargo xtask python -- covet-py/tests/exit_matrix.py 50      ends of processes
+  cargo xtask python -- covet-py/tests/exchange.py 1000000    random values
+  cargo test -p covet-interp --test ends -- --count 50        ends of Rust programs
+  cargo test -p covet-interp --test no_memory -- --count 500  pools of whose allocations one fails
+  COVET_LIVES=200 cargo test -p covet-interp --test soak      borrowers and recycled interpreters
 
 The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything failed.
 ";
@@ -46,12 +61,16 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let started = Instant::now();
     let found = pythons::find(&options.named)?;
     let mut session = Session::default();
-    if options.only.as_deref() != Some("python") {
+    let only = options.only.as_deref();
+    if matches!(only, None | Some("rust")) {
         check_rust(&found.pythons[0], options.quick, &mut session)?;
     }
-    if options.only.as_deref() != Some("rust") {
+    if only != Some("rust") {
         for python in choose(&found, &mut session)? {
-            check_python(python, &mut session)?;
+            match only {
+                Some("sanitizers") => sanitize::check(python, &mut session)?,
+                _ => check_python(python, options.quick, &mut session)?,
+            }
         }
     }
     session.finish(started)
@@ -65,8 +84,8 @@ fn parse(mut args: Args) -> Result<Option<Options>> {
             "--quick" => options.quick = true,
             "--only" => {
                 let only = args.value("--only", USAGE)?;
-                if only != "rust" && only != "python" {
-                    let what = format!("--only expects rust or python; found `{only}`");
+                if !["rust", "python", "sanitizers"].contains(&only.as_str()) {
+                    let what = format!("--only expects rust, python or sanitizers; found `{only}`");
                     return Err(Error::usage(USAGE, what));
                 }
                 options.only = Some(only);
@@ -224,10 +243,11 @@ fn check_queue(session: &mut Session) -> Result<()> {
         session.skip(format!("{real_time}: `chrt -f 1 true` fails"));
     }
 
-    match sanitizer() {
-        Ok(()) => {
+    match sanitize::missing("tsan") {
+        None => {
             let words = format!(
-                "test --release --package covet-queue --test races --locked --target {SANITIZED} -- --test-threads=1"
+                "test --release --package covet-queue --test races --locked --target {} -- --test-threads=1",
+                sanitize::TARGET
             );
             let mut cargo = nightly("tsan", &words);
             cargo
@@ -238,7 +258,7 @@ fn check_queue(session: &mut Session) -> Result<()> {
                 .env("TSAN_OPTIONS", "suppressions=tests/races.supp");
             session.step(races, Runner::Libtest, cargo)?;
         }
-        Err(missing) => session.skip(format!("{races}: {missing}")),
+        Some(missing) => session.skip(format!("{races}: {missing}")),
     }
 
     if succeeds(&mut nightly("miri", "miri --version")) {
@@ -251,45 +271,12 @@ fn check_queue(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-/// The target that ThreadSanitizer runs on.
-const SANITIZED: &str = "x86_64-unknown-linux-gnu";
-
-/// Returns the cargo of the nightly toolchain, which only rustup knows.
-fn nightly(folder: &str, words: &str) -> Command {
-    let mut rustup = Command::new("rustup");
-    rustup
-        .args(["run", "nightly", "cargo"])
-        .args(words.split(' '))
-        .current_dir(workspace::root())
-        .env("CARGO_TARGET_DIR", workspace::target().join(folder));
-    rustup
-}
-
-/// Tells what is missing for ThreadSanitizer, if anything is.
-fn sanitizer() -> std::result::Result<(), String> {
-    let sysroot = Command::new("rustup")
-        .args(["run", "nightly", "rustc", "--print", "sysroot"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .ok_or("rustup has no nightly toolchain")?;
-    let runtime = Path::new(String::from_utf8_lossy(&sysroot.stdout).trim())
-        .join("lib/rustlib")
-        .join(SANITIZED)
-        .join("lib/librustc-nightly_rt.tsan.a");
-    if runtime.exists() {
-        Ok(())
-    } else {
-        Err(format!("{} does not exist", runtime.display()))
-    }
-}
-
 fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
 /// The tests of everything that names Python, on one of them.
-fn check_python(python: &Python, session: &mut Session) -> Result<()> {
+fn check_python(python: &Python, quick: bool, session: &mut Session) -> Result<()> {
     println!("{python}");
     let target = extension::folder(python).join("tests");
     let library_folder = python.library_folder().map_err(Error::failed)?;
@@ -324,6 +311,14 @@ fn check_python(python: &Python, session: &mut Session) -> Result<()> {
         .env("DYLD_LIBRARY_PATH", library_folder);
     session.step(&name("examples in the documentation"), Runner::Libtest, doc)?;
 
+    if quick {
+        for step in [sanitize::LEAKS, sanitize::RACES] {
+            session.skip(format!("{}: left out by --quick", name(step)));
+        }
+    } else {
+        sanitize::check(python, session)?;
+    }
+
     let tests = workspace::root().join("covet-py/tests");
     if !has_python_tests(&tests) {
         session.skip(name(
@@ -346,7 +341,7 @@ fn check_python(python: &Python, session: &mut Session) -> Result<()> {
         }
     };
     session.pass(&built, started);
-    let mut pytest = Command::new(environment.python);
+    let mut pytest = Command::new(&environment.python);
     pytest
         .current_dir(workspace::root())
         .args(
@@ -355,8 +350,20 @@ fn check_python(python: &Python, session: &mut Session) -> Result<()> {
         )
         .arg(&tests);
     session.step(&name("tests of covet_py"), Runner::Pytest, pytest)?;
+
+    let soak = name("soak of covet_py");
+    if quick {
+        session.skip(format!("{soak}: left out by --quick"));
+        return Ok(());
+    }
+    let mut command = Command::new(environment.python);
+    command.arg(tests.join("soak.py")).arg(SOAK_SECONDS);
+    session.step(&soak, Runner::Check, command)?;
     Ok(())
 }
+
+/// How long pools come and go on each Python.
+const SOAK_SECONDS: &str = "30";
 
 fn has_python_tests(folder: &Path) -> bool {
     folder.read_dir().is_ok_and(|entries| {
