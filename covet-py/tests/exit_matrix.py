@@ -336,6 +336,44 @@ future.result()
     ),
 }
 
+# What the pool is doing when the program comes to its end. Whatever runs ends by itself, as it would have to without a pool.
+STATES = {
+    "idle": "pool = covet_py.PoolExecutor(2); pool.call(abs, -1); pool.submit(abs, -1).result()",
+    "running": "pool = covet_py.PoolExecutor(2); begun(pool.submit(tasks.spin, 0.3))",
+    "creating": "pool = covet_py.PoolExecutor(2)",
+    "blocked in C": """
+read, write = os.pipe()
+subprocess.Popen(["sh", "-c", "sleep 0.3; echo"], stdout=write)
+pool = covet_py.PoolExecutor(2)
+begun(pool.submit(os.read, read, 1))
+""",
+    "in time.sleep": "pool = covet_py.PoolExecutor(2); begun(pool.submit(time.sleep, 0.3))",
+    "thread in a task": "pool = covet_py.PoolExecutor(2); print(pool.submit(tasks.use_thread_and_leave).result())",
+}
+ENDS = {
+    "normally": ("", 0, ""),
+    "by an exception": ("raise ValueError('mine')", 1, "ValueError: mine"),
+    "by SIGINT": ("os.kill(os.getpid(), signal.SIGINT); time.sleep(60)", ENDS_BY_SIGINT, INTERRUPTED),
+    "by a handler of SIGTERM": (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(15)); os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
+        15,
+        "",
+    ),
+    "by sys.exit": ("sys.exit(3)", 3, ""),
+    "by os._exit": ("sys.stdout.flush(); os._exit(4)", 4, ""),
+}
+BEGUN = """
+import signal, subprocess
+def begun(future):
+    while not future.running():
+        time.sleep(0.001)
+"""
+
+for state, reach in STATES.items():
+    for end, (last, code, err) in ENDS.items():
+        out = "True\n" if state == "thread in a task" else ""
+        CASES[f"{state}, ends {end}"] = Case("\n".join([BEGUN, reach, last]), code, out, err)
+
 if sys.version_info < (3, 12):
     # With one GIL the task itself is hit, and the exception is its own.
     del CASES["Ctrl-C during call of a function that used to be brief"]

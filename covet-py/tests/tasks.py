@@ -284,15 +284,6 @@ def initialize_badly(message="no start"):
     raise RuntimeError(message)
 
 
-COUNT = 0
-
-
-def count_up():
-    global COUNT
-    COUNT += 1
-    return COUNT
-
-
 def import_it(name):
     __import__(name)
     return sys.modules[name].__name__

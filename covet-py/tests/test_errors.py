@@ -5,10 +5,11 @@ import random
 import sys
 import threading
 from concurrent.futures import BrokenExecutor
+from pathlib import Path
 
 import pytest
 import tasks
-from children import check
+from children import check, run
 
 from covet_py import BrokenPool, PoolExecutor, RemoteError, RemoteTraceback
 
@@ -163,6 +164,13 @@ def test_each_of_a_thousand_failures_is_its_own(own_pool):
             assert error.args == (number,)
 
 
+def test_every_error_of_many_kinds_goes_to_its_own_task():
+    # As a program, whose functions and types are of `__main__`; by hand: `python attribution.py 100000`.
+    program = Path(__file__).with_name("attribution.py").read_text()
+    outcome = run(program, 2000)
+    assert (outcome.code, outcome.err) == (0, ""), outcome
+
+
 def test_failures_by_call_leave_the_next_call_alone(pool):
     for number in range(200):
         if number % 2:
@@ -297,6 +305,7 @@ def test_a_process_with_a_broken_pool_ends_well():
     [
         ({"max_workers": 0}, ValueError, "max_workers"),
         ({"max_workers": -1}, ValueError, "max_workers"),
+        ({"max_workers": 1000}, ValueError, "at most 256 workers, found 1000"),
         ({"max_workers": "x"}, TypeError, None),
         ({"max_workers": 1.5}, TypeError, None),
         ({"strategy": "threads"}, ValueError, "threads"),
