@@ -29,8 +29,10 @@ def create_extension(name, path, must_run):
     Not by importing it: whoever asks may hold the import locks of half the program. The lock of the module itself is
     taken, so that an import of it that is going on in the main interpreter is waited for.
     """
-    from importlib._bootstrap import _ModuleLockManager
-    from importlib.machinery import ExtensionFileLoader, ModuleSpec
+    # Under the names that need no import: while another thread is about to import `importlib`, `importlib._bootstrap` would
+    # be a second copy of it, without its own globals.
+    from _frozen_importlib import ModuleSpec, _ModuleLockManager
+    from _frozen_importlib_external import ExtensionFileLoader
 
     with _ModuleLockManager(name):
         module = sys.modules.get(name)
@@ -51,7 +53,7 @@ def create_extension(name, path, must_run):
 def extensions_of(name):
     """Imports a module, and returns (name, path) of each extension module that came with it or lies below it."""
     import importlib
-    from importlib.machinery import ExtensionFileLoader
+    from _frozen_importlib_external import ExtensionFileLoader
 
     before = set(sys.modules)
     importlib.import_module(name)

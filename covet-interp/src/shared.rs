@@ -600,8 +600,9 @@ impl Shared {
                 self.replace(slot);
             }
         }
-        // One that was not called yet is blocked in an import: at least for the grace.
-        stuck.job.lose(stuck.ran.unwrap_or(self.options.grace));
+        // It was interrupted that long ago, whether its function was called by then or not.
+        let ran = stuck.ran.max(self.options.grace);
+        stuck.job.lose(ran);
     }
 
     /// Has a new worker take the seat of one that is lost.

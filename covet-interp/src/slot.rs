@@ -100,8 +100,8 @@ struct Running {
 /// A job that is given up.
 pub(crate) struct Stuck {
     pub(crate) job: Arc<dyn Job>,
-    /// How long its function runs; unknown before that was called.
-    pub(crate) ran: Option<Duration>,
+    /// How long its function runs; nothing before that was called.
+    pub(crate) ran: Duration,
     /// The thread that runs it.
     pub(crate) thread: u64,
 }
@@ -390,10 +390,14 @@ impl Slot {
         let stuck = self.still_runs(turn).then(|| {
             // SAFETY: there is a number, and `finish`, which takes it away first, waits for this reader.
             let job = unsafe { (*running.what.get()).clone() };
-            let began = Duration::from_nanos(running.began.load(Ordering::Relaxed));
+            let now = self.born.elapsed();
+            let began = match running.began.load(Ordering::Relaxed) {
+                0 => now,
+                nanos => Duration::from_nanos(nanos),
+            };
             job.map(|job| Stuck {
                 job,
-                ran: (!began.is_zero()).then(|| self.born.elapsed().saturating_sub(began)),
+                ran: now.saturating_sub(began),
                 thread: running.thread.load(Ordering::Relaxed),
             })
         });

@@ -67,14 +67,20 @@ impl Support {
     /// Loads the support module into the attached interpreter, or finds it there.
     ///
     /// # Errors
-    /// [`Raised`] when memory runs out.
+    /// [`Raised`] when memory runs out, or when the main interpreter cannot import `pickle`.
     ///
     /// # Safety
     /// A thread state is attached.
     pub unsafe fn load() -> Result<Self, Raised> {
         static SOURCE: Source = Source::new(c"_covet_support", include_str!("support.py"));
-        // SAFETY: attached, as promised.
-        let module = unsafe { Object::own_module(&SOURCE)? };
+        // SAFETY: attached, as promised; Python runs.
+        let module = unsafe {
+            if ffi::current_interpreter() == ffi::PyInterpreterState_Main() {
+                // Workers that import it ask for its extension modules in main: not while main itself is at it.
+                Object::import(c"pickle")?;
+            }
+            Object::own_module(&SOURCE)?
+        };
         let part = |name| module.attribute(name);
         Ok(Self {
             dump: part(c"dump")?,
