@@ -86,10 +86,11 @@ const STATES: [(&str, Reach); 8] = [
 const OWN: u8 = 7;
 const PANICKED: u8 = 101;
 
-/// How the program ends, from there on: its name, the exit code, and what it does.
-type End = (&'static str, u8, fn(Reach) -> u8);
+/// A whole program: reaches the state, and returns its exit code if it comes to that.
+type Program = fn(Reach) -> u8;
 
-const ENDS: [End; 5] = [
+/// How the program ends, from there on.
+const ENDS: [(&str, u8, Program); 5] = [
     ("normally", OWN, |reach| {
         let runtime = Runtime::embed().unwrap();
         let pool = reach(&runtime);
