@@ -37,6 +37,10 @@ pub const MAIN_FIRST_MANDATORY: bool = !cfg!(Py_3_14);
 /// process.
 pub(crate) const IMPORTER_IS_MAIN_THREAD: bool = !cfg!(Py_3_13);
 
+/// Whether a thread state of the main interpreter can leave its list while another thread has the GIL (from 3.13 on:
+/// `switch_back_from_main_interpreter` in Python/import.c).
+pub(crate) const STATES_LEAVE_WITHOUT_GIL: bool = cfg!(Py_3_13);
+
 /// Bytes of stack that must be left to a caller that is lent an interpreter.
 ///
 /// From 3.14 on CPython knows the real limit of each thread's stack and raises `RecursionError` before it. Earlier ones
@@ -94,6 +98,24 @@ unsafe extern "C" {
     pub(crate) static RUNTIME: [AtomicPtr<PyInterpreterState>; 1024];
 }
 
+/// `PyMutex_Unlock`.
+///
+/// # Safety
+/// `mutex` is one, and locked by the calling thread.
+pub(crate) unsafe fn unlock(mutex: *mut u8) {
+    #[cfg(Py_3_13)]
+    {
+        unsafe extern "C" {
+            #[link_name = "PyMutex_Unlock"]
+            fn unlock_mutex(mutex: *mut u8);
+        }
+        // SAFETY: as promised.
+        unsafe { unlock_mutex(mutex) }
+    }
+    #[cfg(not(Py_3_13))]
+    let _ = mutex;
+}
+
 /// The identity that CPython gives the calling thread (`threading.get_ident()`).
 #[inline]
 #[allow(clippy::useless_conversion)] // a C long has 32 bits elsewhere
@@ -129,12 +151,15 @@ pub fn current_interpreter() -> *mut PyInterpreterState {
 /// The part of a thread state that is laid out alike from 3.12 on (`struct _ts`, Include/cpython/pystate.h).
 #[repr(C)]
 struct ThreadState {
-    before: [usize; if cfg!(Py_3_15) {
-        18
-    } else if cfg!(Py_3_13) {
+    previous: *mut PyThreadState,
+    next: *mut PyThreadState,
+    interpreter: *mut PyInterpreterState,
+    between: [usize; if cfg!(Py_3_15) {
         15
+    } else if cfg!(Py_3_13) {
+        12
     } else {
-        13
+        10
     }],
     handled: *const HandledExceptions,
     dict: *mut PyObject,
@@ -150,14 +175,29 @@ struct HandledExceptions {
     outer: *const HandledExceptions,
 }
 
-/// Whether this Python keeps its threads' identities where [`thread_of`] looks, and what they handle where
-/// [`exception_handled_by`] does.
+/// Whether this Python lays its thread states out as [`next_state`], [`thread_of`] and [`exception_handled_by`] expect.
 ///
 /// # Safety
 /// A thread state is attached.
 pub unsafe fn thread_states_are_known() -> bool {
     // SAFETY: attached to the calling thread; every version's thread state is longer than this part.
-    unsafe { OWN_GIL && thread_of(current()) == thread_ident() }
+    unsafe {
+        let state = current();
+        OWN_GIL
+            && (*state.cast::<ThreadState>()).interpreter == PyThreadState_GetInterpreter(state)
+            && thread_of(state) == thread_ident()
+    }
+}
+
+/// The next in the list of an interpreter's thread states, or null. `PyThreadState_Next` takes a lock for that, and gives the
+/// GIL away while it waits for it.
+///
+/// # Safety
+/// `state` is alive, [`thread_states_are_known`], and the calling thread has the GIL of its interpreter, without which no state
+/// leaves the list.
+pub unsafe fn next_state(state: *mut PyThreadState) -> *mut PyThreadState {
+    // SAFETY: alive and laid out like this, as promised.
+    unsafe { (*state.cast::<ThreadState>()).next }
 }
 
 /// The identity of the thread that a state belongs to; 0 before it ran on one.

@@ -95,6 +95,12 @@ pub fn fork_is_safe() -> bool {
     !ffi::FREE_THREADED_BUILD && !NEWEST.load(Ordering::Relaxed).is_null()
 }
 
+/// Where the runtime keeps the first of its list of interpreters, if that is known.
+pub(crate) fn newest() -> Option<&'static AtomicPtr<ffi::PyInterpreterState>> {
+    // SAFETY: null, or a field of the runtime, which lives as long as the process.
+    unsafe { NEWEST.load(Ordering::Relaxed).as_ref() }
+}
+
 /// Has forks noticed from now on.
 fn watch() {
     static ONCE: Once = Once::new();

@@ -4,13 +4,18 @@
 //! out what they find. An interpreter with a GIL of its own runs meanwhile: its frames and reference counts are then changed
 //! from two sides, and the process dies. Here they walk the threads of the calling interpreter, which its GIL holds still.
 //!
+//! From 3.13 on that is not enough: a subinterpreter that imports an extension module makes a thread state of the main
+//! interpreter for it, and deletes that when it is back, without main's GIL. So there the lock of the runtime's lists is held as
+//! well, which lies beside the list of interpreters.
+//!
 //! A build without a GIL cannot hold them still from here, and its own functions crash as well while interpreters come and go:
 //! there both show the calling thread only, once the process has a second interpreter.
 
 use crate::ffi;
+use crate::fork;
 use crate::object::{Object, Raised};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
 
 /// Makes `sys._current_frames` and `sys._current_exceptions` answer for the calling interpreter, in every interpreter of the
 /// process, those that exist already included. Does nothing when called again, or where a thread state is laid out in a way
@@ -84,11 +89,21 @@ unsafe extern "C" fn current_exceptions(
 unsafe fn by_thread(
     mut value: impl FnMut(*mut ffi::PyThreadState) -> Option<Object>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: as promised. A thread state is freed by a thread that holds the GIL of its interpreter, which this thread
-    // holds, or without a GIL only this thread's own state is looked at. Every object made here is owned or given on.
+    // Whether only this thread is shown.
+    let (held, alone) = match (ffi::FREE_THREADED_BUILD, ffi::STATES_LEAVE_WITHOUT_GIL) {
+        (true, _) => (None, true),
+        (false, true) => {
+            let held = Held::now();
+            let alone = held.is_none();
+            (held, alone)
+        }
+        (false, false) => (None, false),
+    };
+    // SAFETY: as promised. A thread state is freed by a thread that holds the GIL of its interpreter, which this thread holds, or
+    // that holds the lock; or only this thread's own state is looked at. Every object made here is owned or given on.
     let made = unsafe {
         Object::owned(ffi::PyDict_New()).and_then(|dict| {
-            let mut state = if ffi::FREE_THREADED_BUILD {
+            let mut state = if alone {
                 ffi::current()
             } else {
                 ffi::PyInterpreterState_ThreadHead(ffi::current_interpreter())
@@ -101,13 +116,54 @@ unsafe fn by_thread(
                         return Err(Raised);
                     }
                 }
-                if ffi::FREE_THREADED_BUILD {
+                if alone {
                     break;
                 }
-                state = ffi::PyThreadState_Next(state);
+                state = ffi::next_state(state);
             }
             Ok(dict)
         })
     };
+    drop(held);
     made.map_or(ptr::null_mut(), Object::into_ptr)
+}
+
+/// The lock of the runtime's lists (`HEAD_LOCK`), held by this thread: a `PyMutex`, the word before the list of interpreters
+/// (`struct pyinterpreters`, Include/internal/pycore_interp.h and pycore_runtime.h, from 3.13 on).
+struct Held(&'static AtomicU8);
+
+const LOCKED: u8 = 1;
+
+impl Held {
+    /// Takes the lock, without giving the GIL away: who has it wants no GIL. `None` where it is not known.
+    fn now() -> Option<Self> {
+        let newest = ptr::from_ref(fork::newest()?).cast_mut();
+        // SAFETY: the list was found among the fields of the runtime, not at its beginning; before it lies the lock.
+        let lock = unsafe { AtomicU8::from_ptr(newest.sub(1).cast()) };
+        loop {
+            let seen = lock.load(Ordering::Relaxed) & !LOCKED;
+            let taken = lock.compare_exchange_weak(
+                seen,
+                seen | LOCKED,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            );
+            if taken.is_ok() {
+                return Some(Self(lock));
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let released = self
+            .0
+            .compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed);
+        if released.is_err() {
+            // SAFETY: locked by this thread, and somebody sleeps on it.
+            unsafe { ffi::unlock(self.0.as_ptr()) };
+        }
+    }
 }
