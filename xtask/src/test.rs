@@ -25,9 +25,9 @@ Usage: cargo xtask test [--python PATH]... [--only rust|python|sanitizers] [--qu
                   of these only LeakSanitizer and ThreadSanitizer over covet-interp
   --quick         leave out the slow steps (named in the end): models, sanitizers, the soak
 
-With a nightly toolchain each Python's steps hold LeakSanitizer (tasks leak no block, interpreters none
-but CPython's own) and, with its component rust-src, ThreadSanitizer (no race in 11000 tasks), both over
-covet-interp/tests/rounds.rs. What is tested in small runs in full by hand:
+With a nightly toolchain the newest Python's steps hold LeakSanitizer (tasks leak no block, interpreters
+none but CPython's own) and, with its component rust-src, ThreadSanitizer (no race in 11000 tasks), both
+over covet-interp/tests/rounds.rs. What is tested in small runs in full by hand:
   cargo xtask python -- covet-py/tests/soak.py 180            pools that come and go
   cargo xtask python -- covet-py/tests/storm.py               10000 signals; --latency: how soon Ctrl-C ends a wait
   cargo xtask python -- covet-py/tests/attribution.py         100000 tasks that fail in many ways
@@ -66,10 +66,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         check_rust(&found.pythons[0], options.quick, &mut session)?;
     }
     if only != Some("rust") {
-        for python in choose(&found, &mut session)? {
+        let pythons = choose(&found, &mut session)?;
+        // They take minutes on each, and look at our code: one tells for all, unless asked.
+        let sanitized = pythons.iter().position(|python| !python.free_threaded);
+        for (i, python) in pythons.into_iter().enumerate() {
             match only {
                 Some("sanitizers") => sanitize::check(python, &mut session)?,
-                _ => check_python(python, options.quick, &mut session)?,
+                _ => check_python(python, options.quick, sanitized == Some(i), &mut session)?,
             }
         }
     }
@@ -276,7 +279,12 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 /// The tests of everything that names Python, on one of them.
-fn check_python(python: &Python, quick: bool, session: &mut Session) -> Result<()> {
+fn check_python(
+    python: &Python,
+    quick: bool,
+    sanitized: bool,
+    session: &mut Session,
+) -> Result<()> {
     println!("{python}");
     let target = extension::folder(python).join("tests");
     let library_folder = python.library_folder().map_err(Error::failed)?;
@@ -311,12 +319,17 @@ fn check_python(python: &Python, quick: bool, session: &mut Session) -> Result<(
         .env("DYLD_LIBRARY_PATH", library_folder);
     session.step(&name("examples in the documentation"), Runner::Libtest, doc)?;
 
-    if quick {
-        for step in [sanitize::LEAKS, sanitize::RACES] {
-            session.skip(format!("{}: left out by --quick", name(step)));
-        }
-    } else {
+    if sanitized && !quick {
         sanitize::check(python, session)?;
+    } else {
+        let reason = if quick {
+            "left out by --quick"
+        } else {
+            "run on one Python; --only sanitizers on each"
+        };
+        for step in [sanitize::LEAKS, sanitize::RACES] {
+            session.skip(format!("{}: {reason}", name(step)));
+        }
     }
 
     let tests = workspace::root().join("covet-py/tests");
