@@ -166,6 +166,14 @@ fn main() -> ExitCode {
     let count = match words[..] {
         ["--fail", number] => return case(number.parse().expect("a number")),
         ["--count", count] => count.parse().expect("a number"),
+        _ if ffi::FREE_THREADED_BUILD => {
+            println!(
+                "test no_memory ... ignored, on free-threaded builds the exit was seen to hang after an allocation had failed \
+                 (--count runs it)"
+            );
+            println!("test result: ok. 0 passed; 0 failed; 1 ignored");
+            return ExitCode::SUCCESS;
+        }
         // Words for libtest.
         _ => 40,
     };
