@@ -151,11 +151,18 @@ fn report_crashes() {
     }
 }
 
-/// Whether a crash is CPython's own: in its code, where it gives up by itself, or what its 3.12 does to whoever called it, which
-/// a C program with nothing but `Py_NewInterpreterFromConfig` sees too. (An early failure there gives main's GIL up for good.)
+/// Whether a crash is CPython's own: in its code, below its function that makes an interpreter, or what its 3.12 does
+/// to whoever called it, which a C program with nothing but `Py_NewInterpreterFromConfig` sees too. (An early failure there gives
+/// main's GIL up for good.)
 fn is_theirs(err: &str) -> bool {
     let place = err.lines().find(|line| line.starts_with("crash in "));
+    let while_it_makes_one = || {
+        err.lines().any(|line| {
+            line.starts_with("crash below ") && line.ends_with("covet_interp::ffi::new_interpreter")
+        })
+    };
     place.is_some_and(|place| place.contains("libpython"))
+        || while_it_makes_one()
         || err.contains("Fatal Python error: _PyInterpreterState_New: memory allocation failed")
         || (ffi::VERSION == (3, 12) && err.contains("drop_gil: GIL is not locked"))
 }
