@@ -17,7 +17,7 @@ pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 pub(crate) const LEAKS: &str = "leaks (LeakSanitizer)";
 pub(crate) const RACES: &str = "races (ThreadSanitizer)";
 
-/// By how many blocks two runs that leak the same were seen to differ, and twice that: one in some hundred tasks would be more.
+/// By how many blocks two runs that leak the same may differ: up to 5 were seen. One block in 450 tasks would be more.
 const MORE_OR_LESS: u64 = 16;
 
 /// A run that takes longer hangs.
