@@ -260,39 +260,51 @@ impl Slot {
     #[inline]
     pub(crate) unsafe fn state_for_this_thread(self: &Arc<Self>) -> *mut ffi::PyThreadState {
         KEPT.with_borrow_mut(|kept| {
-            if let Some(known) = kept.iter().find(|known| Arc::ptr_eq(&known.slot, self)) {
-                return known.state;
-            }
-            kept.retain(|known| !known.slot.has_ended());
-            if self.is_main {
-                // SAFETY: the slot is taken, so Python runs.
-                let state = unsafe { attach::main_state() };
-                kept.push(Kept {
-                    slot: Arc::clone(self),
-                    state,
-                    lent: false,
-                });
-                return state;
-            }
-            // SAFETY: the slot is taken, so the interpreter is alive.
-            let state = unsafe { ffi::new_thread_state(self.interpreter) }.expect(ffi::NO_STATE);
-            let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-            states.lent.push(state);
-            let orphans = if states.orphans.len() > MOST_ORPHANS {
-                std::mem::take(&mut states.orphans)
-            } else {
-                Vec::new()
+            let known = kept.iter().find(|known| Arc::ptr_eq(&known.slot, self));
+            let state = match known {
+                Some(known) => known.state,
+                // SAFETY: taken, as promised.
+                None => unsafe { self.keep_new_state(kept) },
             };
-            drop(states);
-            // SAFETY: the slot is taken, so the interpreter is alive, and the threads of orphans have ended.
-            unsafe { clear_states(self.interpreter, orphans) };
-            kept.push(Kept {
-                slot: Arc::clone(self),
-                state,
-                lent: true,
-            });
-            state
+            // SAFETY: the slot is taken, so Python runs.
+            state.unwrap_or_else(|| unsafe { attach::main_state() })
         })
+    }
+
+    /// # Safety
+    /// As for [`Slot::state_for_this_thread`].
+    #[cold]
+    unsafe fn keep_new_state(
+        self: &Arc<Self>,
+        kept: &mut Vec<Kept>,
+    ) -> Option<*mut ffi::PyThreadState> {
+        kept.retain(|known| !known.slot.has_ended());
+        // SAFETY: taken, as promised.
+        let state = (!self.is_main).then(|| unsafe { self.lend_new_state() });
+        kept.push(Kept {
+            slot: Arc::clone(self),
+            state,
+            lent: state.is_some(),
+        });
+        state
+    }
+
+    /// # Safety
+    /// As for [`Slot::state_for_this_thread`].
+    unsafe fn lend_new_state(&self) -> *mut ffi::PyThreadState {
+        // SAFETY: the slot is taken, so the interpreter is alive.
+        let state = unsafe { ffi::new_thread_state(self.interpreter) }.expect(ffi::NO_STATE);
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.lent.push(state);
+        let orphans = if states.orphans.len() > MOST_ORPHANS {
+            std::mem::take(&mut states.orphans)
+        } else {
+            Vec::new()
+        };
+        drop(states);
+        // SAFETY: the slot is taken, so the interpreter is alive, and the threads of orphans have ended.
+        unsafe { clear_states(self.interpreter, orphans) };
+        state
     }
 
     /// Makes this thread use `state`, which it owns, when it takes the slot.
@@ -300,7 +312,7 @@ impl Slot {
         KEPT.with_borrow_mut(|kept| {
             kept.push(Kept {
                 slot: Arc::clone(self),
-                state,
+                state: (!self.is_main).then_some(state),
                 lent: false,
             })
         });
@@ -497,15 +509,21 @@ impl Slot {
 #[derive(Debug)]
 struct Kept {
     slot: Arc<Slot>,
-    state: *mut ffi::PyThreadState,
-    /// False for the owner's own state, and for states of the main interpreter.
+    /// None for the main interpreter, which is asked each time: a thread's state of it may end before the slot does (that
+    /// of a worker whose life ends, one that `PyGILState_Release` deletes).
+    state: Option<*mut ffi::PyThreadState>,
+    /// False for the owner's own state.
     lent: bool,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        if self.lent && self.slot.process.is_this() && !self.slot.has_ended() {
-            self.slot.orphan(self.state);
+        if self.lent
+            && let Some(state) = self.state
+            && self.slot.process.is_this()
+            && !self.slot.has_ended()
+        {
+            self.slot.orphan(state);
         }
     }
 }

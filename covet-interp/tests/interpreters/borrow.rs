@@ -208,6 +208,50 @@ fn threads_that_come_and_go_share_interpreters_over_many_lives() {
     assert_eq!(calls.load(Ordering::Relaxed), 6 * 6 * 8 * 50);
 }
 
+/// A pool whose tasks run in the main interpreter, whatever this Python could do.
+fn pool_in_main(max_tasks: u64) -> Pool {
+    Pool::builder()
+        .workers(2)
+        .strategy(Strategy::MainOnly)
+        .max_tasks(max_tasks)
+        .accept_leak(true)
+        .build(&runtime())
+        .unwrap()
+}
+
+#[test]
+fn a_state_of_main_that_the_caller_had_for_a_while_is_not_used_later() {
+    let pool = pool_in_main(u64::MAX);
+    on_big_stack(|| {
+        let abs = Function::reference("builtins", "abs");
+        for _ in 0..100 {
+            // As an extension does that calls back into Python from a thread of its own.
+            // SAFETY: Python runs; released below, in the same state.
+            let before = unsafe { covet_interp::ffi::PyGILState_Ensure() };
+            {
+                let _detached = Detached::new();
+                assert_eq!(pool.call(&abs, &[(-3).into()]), Ok(Value::Int(3)));
+            }
+            // SAFETY: ensured above.
+            unsafe { covet_interp::ffi::PyGILState_Release(before) };
+        }
+        assert_eq!(pool.call(&abs, &[(-3).into()]), Ok(Value::Int(3)));
+    });
+}
+
+#[test]
+fn a_recycled_worker_in_main_goes_on_in_the_slot_of_another() {
+    let pool = pool_in_main(3);
+    let abs = Function::reference("builtins", "abs");
+    let tasks: Vec<_> = (0..2000i64)
+        .map(|n| pool.submit(abs.clone(), &[(-n).into()]).unwrap())
+        .collect();
+    for (n, task) in (0i64..).zip(tasks) {
+        assert_eq!(task.result(), Ok(n.into()));
+    }
+    assert!(pool.stats().lives > 100, "{:?}", pool.stats());
+}
+
 #[test]
 fn borrowed_and_queued_work_share_the_interpreters() {
     let pool = pool();
