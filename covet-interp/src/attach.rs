@@ -6,10 +6,11 @@
 //!
 //! Guards of one thread nest, and each is a [`Detached`] with something attached in it. They are values, so safe code can
 //! drop an outer one first, or forget one: then what is attached stays, and the thread goes back to what was attached before
-//! the outer guard once the inner ones have ended.
+//! the outer guard once the inner ones have ended. What CPython has noted for the thread ([`noted`]) comes back as well.
 
 use crate::ffi;
 use crate::fork::PerProcess;
+use crate::noted;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr;
@@ -25,10 +26,18 @@ type NotSend = PhantomData<*mut ()>;
 /// an interpreter whose thread is parked like that can stop the whole process from exiting.
 #[derive(Debug)]
 pub struct Detached {
-    before: *mut ffi::PyThreadState,
+    before: Before,
     /// How many such guards the thread had when this one was made, itself included.
     depth: usize,
     not_send: NotSend,
+}
+
+/// What a thread had before a guard.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    attached: *mut ffi::PyThreadState,
+    /// The same, or what was noted although nothing was attached.
+    noted: *mut ffi::PyThreadState,
 }
 
 thread_local! {
@@ -36,19 +45,26 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// How many of them have ended before the ones inside.
     static EARLY: Cell<usize> = const { Cell::new(0) };
-    /// Their depths, and what was attached before them.
-    static ENDED_EARLY: RefCell<Vec<(usize, *mut ffi::PyThreadState)>> = const { RefCell::new(Vec::new()) };
+    /// Their depths, and what was there before them.
+    static ENDED_EARLY: RefCell<Vec<(usize, Before)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Detached {
     /// Detaches the calling thread, if it is attached.
     pub fn new() -> Self {
         let before = if ffi::current().is_null() {
-            ptr::null_mut()
+            Before {
+                attached: ptr::null_mut(),
+                noted: noted::get(),
+            }
         } else {
             away(1);
             // SAFETY: a thread state is attached.
-            unsafe { ffi::PyEval_SaveThread() }
+            let attached = unsafe { ffi::PyEval_SaveThread() };
+            Before {
+                attached,
+                noted: attached,
+            }
         };
         let depth = DEPTH.get() + 1;
         DEPTH.set(depth);
@@ -68,13 +84,10 @@ impl Detached {
 
 /// What to go back to from the guard at `depth`, and the depth there, when some outside it have ended already.
 #[cold]
-fn past_ended(
-    mut before: *mut ffi::PyThreadState,
-    mut depth: usize,
-) -> (*mut ffi::PyThreadState, usize) {
+fn past_ended(mut before: Before, mut depth: usize) -> (Before, usize) {
     ENDED_EARLY.with_borrow_mut(|ended| {
         while let Some(i) = ended.iter().position(|&(at, _)| at == depth) {
-            if !before.is_null() {
+            if !before.attached.is_null() {
                 away(-1);
             }
             before = ended.swap_remove(i).1;
@@ -105,12 +118,28 @@ impl Drop for Detached {
             (before, depth) = past_ended(before, depth);
         }
         DEPTH.set(depth);
-        if !before.is_null() {
-            // SAFETY: this state was attached to this thread when a guard was made that has ended now, as all inside it have;
-            // so nothing is attached.
-            unsafe { ffi::PyEval_RestoreThread(before) }
-            away(-1);
+        // SAFETY: this was attached to this thread, and noted for it, when a guard was made that has ended now, as all inside
+        // it have; so nothing is attached.
+        unsafe {
+            noted::put(before.noted);
+            if !before.attached.is_null() {
+                ffi::PyEval_RestoreThread(before.attached);
+                away(-1);
+            }
         }
+    }
+}
+
+/// Attaches a state, and notes it, inside a [`Detached`].
+///
+/// # Safety
+/// It is a state of this thread, to which nothing is attached.
+#[inline]
+pub(crate) unsafe fn attach(state: *mut ffi::PyThreadState) {
+    // SAFETY: as promised.
+    unsafe {
+        noted::put(state);
+        ffi::PyEval_RestoreThread(state);
     }
 }
 
@@ -180,7 +209,7 @@ impl AtMain {
         }
         let before = Detached::new();
         // SAFETY: the state is this thread's own, and nothing is attached.
-        unsafe { ffi::PyEval_RestoreThread(main_state()) };
+        unsafe { attach(main_state()) };
         Self {
             outside: Some(before),
         }

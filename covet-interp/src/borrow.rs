@@ -4,7 +4,7 @@
 //! reverse at the end: two GIL hand-overs that nobody contends, no queue, no other thread. Meanwhile other threads of
 //! the interpreter it came from run.
 
-use crate::attach::Detached;
+use crate::attach::{self, Detached};
 use crate::error::{Error, PythonError};
 use crate::ffi;
 use crate::function::Function;
@@ -50,7 +50,7 @@ impl<'p> Entered<'p> {
             // SAFETY: the slot is taken, so its interpreter is alive; nothing is attached.
             unsafe {
                 state = slot.state_for_this_thread();
-                ffi::PyEval_RestoreThread(state);
+                attach::attach(state);
             }
         }
         Self {
@@ -226,7 +226,7 @@ impl Entered<'_> {
         let _inner = Detached::new();
         // SAFETY: nothing is attached; the state is this thread's own, of an interpreter that the slot keeps alive.
         unsafe {
-            ffi::PyEval_RestoreThread(self.state);
+            attach::attach(self.state);
             self.end_task();
             ffi::PyEval_SaveThread();
         }

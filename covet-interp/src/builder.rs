@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::ffi;
 use crate::fork;
+use crate::noted;
 use crate::pool::{Options, Pool};
 use crate::runtime::Runtime;
 use crate::strategy::Strategy;
@@ -130,6 +131,7 @@ impl Builder {
         let decision = runtime.facts().decide(self.strategy)?;
         if decision.strategy == Strategy::Subinterpreters {
             fork::find_list(runtime);
+            noted::find(runtime);
         }
         let workers = check_workers(self.workers.unwrap_or_else(|| {
             std::thread::available_parallelism()

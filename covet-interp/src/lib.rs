@@ -58,6 +58,7 @@ mod interpreter;
 mod job;
 mod life;
 mod loader;
+mod noted;
 mod object;
 mod patience;
 mod pool;

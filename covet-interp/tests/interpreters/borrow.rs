@@ -208,6 +208,33 @@ fn threads_that_come_and_go_share_interpreters_over_many_lives() {
     assert_eq!(calls.load(Ordering::Relaxed), 6 * 6 * 8 * 50);
 }
 
+#[test]
+fn a_borrower_is_left_as_it_was_for_whatever_else_uses_python_on_its_thread() {
+    use covet_interp::ffi::{
+        PyGILState_Ensure, PyGILState_GetThisThreadState, PyGILState_Release,
+        PyInterpreterState_Main, PyThreadState_GetInterpreter,
+    };
+
+    on_big_stack(|| {
+        for _ in 0..3 {
+            let pool = pool();
+            let abs = Function::reference("builtins", "abs");
+            for _ in 0..3 {
+                assert_eq!(pool.call(&abs, &[(-3).into()]), Ok(Value::Int(3)));
+                // SAFETY: Python runs; what is attached is released again.
+                unsafe {
+                    let state = PyGILState_Ensure();
+                    let here = PyThreadState_GetInterpreter(PyGILState_GetThisThreadState());
+                    assert_eq!(here, PyInterpreterState_Main());
+                    PyGILState_Release(state);
+                }
+            }
+            pool.close();
+            assert!(pool.wait_ended(None));
+        }
+    });
+}
+
 /// A pool whose tasks run in the main interpreter, whatever this Python could do.
 fn pool_in_main(max_tasks: u64) -> Pool {
     Pool::builder()
