@@ -9,7 +9,6 @@
 
 use crate::ffi;
 use crate::runtime::Runtime;
-use std::ptr;
 use std::sync::Once;
 
 type State = *mut ffi::PyThreadState;
@@ -50,8 +49,9 @@ pub(crate) fn find(runtime: &Runtime) {
 }
 
 /// Whether what `write` leaves in the place is what the C API reads. The place holds `state` before and after.
+#[cfg(all(Py_3_12, unix))]
 unsafe fn is_read(state: State, mut write: impl FnMut(State)) -> bool {
-    let other = ptr::without_provenance_mut(8);
+    let other = std::ptr::without_provenance_mut(8);
     write(other);
     let read = get() == other;
     write(state);
