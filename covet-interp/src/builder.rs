@@ -1,6 +1,7 @@
 //! How a pool is made: its options, and what is wrong with them.
 
 use crate::error::Error;
+use crate::extensions::Extensions;
 use crate::ffi;
 use crate::fork;
 use crate::noted;
@@ -20,6 +21,7 @@ pub struct Builder {
     preload: Vec<String>,
     initializer: Option<Task>,
     shared_globals: bool,
+    extensions: Extensions,
     pin: bool,
     max_tasks: Option<u64>,
     max_lifetime: Option<Duration>,
@@ -83,6 +85,12 @@ impl Builder {
     /// [`Task::on`], or for what an initializer defines for all.
     pub fn shared_globals(mut self, shared: bool) -> Self {
         self.shared_globals = shared;
+        self
+    }
+
+    /// How its interpreters get extension modules that cannot be loaded in them natively.
+    pub fn extensions(mut self, extensions: Extensions) -> Self {
+        self.extensions = extensions;
         self
     }
 
@@ -155,6 +163,7 @@ impl Builder {
             preload: self.preload,
             initializer: self.initializer.map(|task| task.call).transpose()?,
             shared_globals: self.shared_globals,
+            extensions: self.extensions,
             pin: self.pin,
             max_tasks: self.max_tasks,
             max_lifetime: self.max_lifetime,

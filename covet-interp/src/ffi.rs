@@ -23,6 +23,17 @@ pub const VERSION: (u8, u8) = if cfg!(Py_3_15) {
     (3, 11)
 };
 
+/// The Python that runs, as `PY_VERSION_HEX`.
+pub fn version() -> u64 {
+    unsafe extern "C" {
+        static Py_Version: c_ulong;
+    }
+    // SAFETY: a constant of the library.
+    let version = unsafe { Py_Version };
+    #[allow(clippy::useless_conversion)] // a C long has 32 bits elsewhere
+    version.into()
+}
+
 /// Whether this crate was built for a free-threaded Python (PEP 703).
 pub const FREE_THREADED_BUILD: bool = cfg!(Py_GIL_DISABLED);
 

@@ -49,11 +49,21 @@ mod builder;
 mod codec;
 mod cores;
 mod error;
+mod extensions;
 pub mod ffi;
 mod fork;
 mod frames;
 mod function;
 mod handle;
+#[cfg_attr(
+    not(all(
+        target_os = "linux",
+        target_env = "gnu",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    path = "image/none.rs"
+)]
+mod image;
 mod interpreter;
 mod job;
 mod life;
@@ -83,9 +93,12 @@ pub use borrow::Entered;
 pub use builder::Builder;
 pub use codec::{MAX_DEPTH, max_message_size, set_max_message_size};
 pub use error::{Error, PythonError};
+pub use extensions::Extensions;
 pub use fork::fork_is_safe;
 pub use function::Function;
 pub use handle::{TaskHandle, TaskState};
+pub use image::images;
+pub use image::verdict::set_trial_command;
 pub use interpreter::Interpreter;
 pub use loader::Verdict;
 pub use pool::Pool;

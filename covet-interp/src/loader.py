@@ -4,23 +4,77 @@ import _imp
 import sys
 
 
-def admit_extensions(admit):
-    """Asks `admit(name, path, refused)` before any extension module is loaded; it raises ImportError to refuse.
-
-    Where it cannot tell, CPython's own check decides, and its refusal is told in the same words.
+def admit_extensions(admit, image):
+    """Asks `admit(name, path, importing)` before any extension module is loaded. It raises ImportError to refuse it, and returns
+    True for one that fits, False for one that comes by `image(spec, name, path, suffix)`, and None where only CPython's own
+    check can tell, whose refusal is told in the same words.
     """
-    load = _imp.create_dynamic
+    load, run = _imp.create_dynamic, _imp.exec_dynamic
+    images = []  # that have not run yet
 
     def create_dynamic(spec, file=None):
-        admit(spec.name, spec.origin, False)
+        fits = admit(spec.name, spec.origin, _importing(spec.name))
+        if fits is False:
+            if spec.name.startswith("numpy."):
+                _let_numpy_be()
+            module = _with_check(-1, image, spec, spec.name, spec.origin, _suffix(spec.name))
+            images.append(module)
+            return module
         try:
-            return load(spec)
+            return load(spec) if fits else _with_check(0, load, spec)
         except ImportError as error:
             if "does not support loading in subinterpreters" in str(error):
-                admit(spec.name, spec.origin, True)
+                admit(spec.name, spec.origin, None)
             raise
 
-    _imp.create_dynamic = create_dynamic
+    def exec_dynamic(module):
+        for i, waiting in enumerate(images):
+            if waiting is module:
+                del images[i]
+                return _with_check(-1, run, module)
+        return run(module)
+
+    _imp.create_dynamic, _imp.exec_dynamic = create_dynamic, exec_dynamic
+
+
+def _importing(name):
+    """The module of the same package whose import, the outermost, needs the module `name`."""
+    package = name.partition(".")[0]
+    frame, outermost = sys._getframe(1), name
+    while frame is not None:
+        if frame.f_code.co_name == "_find_and_load" and "importlib" in frame.f_code.co_filename:
+            wanted = frame.f_locals.get("name")
+            if isinstance(wanted, str) and wanted.partition(".")[0] == package:
+                outermost = wanted
+        frame = frame.f_back
+    return outermost
+
+
+def _with_check(override, function, *arguments):
+    """Calls a function while CPython's check of extension modules is off (-1) or as it is by default (0).
+
+    It has to be off for a private image, and while that runs: it may make further modules of its own.
+    """
+    before = _imp._override_multi_interp_extensions_check(override)
+    try:
+        return function(*arguments)
+    finally:
+        _imp._override_multi_interp_extensions_check(before)
+
+
+def _let_numpy_be():
+    """NumPy warns in every subinterpreter of what a private image takes care of."""
+    import warnings
+
+    warnings.filterwarnings("ignore", "NumPy was imported from a Python sub-interpreter", UserWarning)
+
+
+def _suffix(name):
+    """What the name of a module's initialisation function ends with (PEP 489)."""
+    last = name.rpartition(".")[2]
+    if last.isascii():
+        return "_" + last
+    return "U_" + last.encode("punycode").decode("ascii").replace("-", "_")
 
 
 def create_extension(name, path, must_run):

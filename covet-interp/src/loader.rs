@@ -11,12 +11,15 @@
 
 use crate::attach::{AtMain, Detached, Visit};
 use crate::error::Error;
+use crate::extensions::Extensions;
 use crate::ffi;
 use crate::fork::PerProcess;
+use crate::image;
+use crate::image::verdict::Wanted;
 use crate::object::{Object, Raised, Source};
 use crate::support::Support;
 use std::collections::HashMap;
-use std::panic::catch_unwind;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -26,6 +29,8 @@ use std::time::SystemTime;
 pub enum Verdict {
     /// It can be, in every interpreter.
     Fits,
+    /// It must not be, for this reason; but each interpreter can have a private image of it.
+    Image(String),
     /// It must not be, for this reason.
     Refused(String),
     /// Its definition does not tell (PEP 793 modules have none): CPython's own check decides, which is safe from 3.14 on.
@@ -62,13 +67,24 @@ pub(crate) unsafe fn install() -> Result<(), Raised> {
         },
         ml_flags: ffi::METH_FASTCALL,
         ml_doc:
-            c"admit(name, path, refused): raises ImportError unless every interpreter may load it."
+            c"admit(name, path, importing): whether it fits; raises ImportError if it cannot be loaded."
                 .as_ptr(),
     };
-    // SAFETY: attached; the method definition lives as long as the process.
+    static mut IMAGE: ffi::PyMethodDef = ffi::PyMethodDef {
+        ml_name: c"image".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFast: make_image,
+        },
+        ml_flags: ffi::METH_FASTCALL,
+        ml_doc: c"image(spec, name, path, suffix): an extension module from a private image."
+            .as_ptr(),
+    };
+    // SAFETY: attached; the method definitions live as long as the process.
     unsafe {
-        let admit = function(&raw mut ADMIT)?;
-        module()?.attribute(c"admit_extensions")?.call(&[&admit])?;
+        let (admit, image) = (function(&raw mut ADMIT)?, function(&raw mut IMAGE)?);
+        module()?
+            .attribute(c"admit_extensions")?
+            .call(&[&admit, &image])?;
     }
     Ok(())
 }
@@ -98,42 +114,77 @@ unsafe fn module() -> Result<Object, Raised> {
     unsafe { Object::own_module(&SOURCE) }
 }
 
-/// `admit(name, path, refused)`, called by a subinterpreter that is about to load an extension module, or that was
-/// refused one by CPython.
+/// `admit(name, path, importing)`, called by a subinterpreter that is about to load an extension module for the import of another,
+/// or (`None`) that was refused one by CPython.
 unsafe extern "C" fn admit(
     _module: *mut ffi::PyObject,
     arguments: *mut *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    let outcome = catch_unwind(|| {
-        // SAFETY: CPython calls this attached, with `count` live arguments.
-        unsafe {
-            if count != 3 {
-                ffi::PyErr_SetString(
-                    ffi::PyExc_TypeError,
-                    c"expected admit(name, path, refused)".as_ptr(),
-                );
-                return Err(Raised);
-            }
-            let name = Object::borrowed(*arguments)?;
-            let path = Object::borrowed(*arguments.add(1))?.text();
-            let verdict = if *arguments.add(2) == ffi::Py_True() {
-                refuse(&name.text(), ONE_PLACE)
+    // SAFETY: CPython calls this attached, with `count` live arguments.
+    unsafe {
+        answer(arguments, count, |[name, path, importing]| {
+            let (text, file) = (name.text(), path.text());
+            let route = if importing.as_ptr() == ffi::Py_None() {
+                refuse(&text, ONE_PLACE)
             } else {
-                verdict(&name.text(), &path)
+                route(&text, &file, &importing.text())
             };
-            if let Verdict::Refused(reason) = verdict {
+            if let Verdict::Refused(reason) = &route {
                 REFUSALS.fetch_add(1, Ordering::Relaxed);
-                let text = Object::string(&reason)?;
-                let path = Object::string(&path)?;
-                ffi::PyErr_SetImportError(text.as_ptr(), name.as_ptr(), path.as_ptr());
+                let reason = Object::string(reason)?;
+                ffi::PyErr_SetImportError(reason.as_ptr(), name.as_ptr(), path.as_ptr());
                 return Err(Raised);
             }
-            Object::borrowed(ffi::Py_None())
+            Object::borrowed(match route {
+                Verdict::Fits | Verdict::Refused(_) => ffi::Py_True(),
+                Verdict::Image(_) => ffi::Py_False(),
+                Verdict::Unknown => ffi::Py_None(),
+            })
+        })
+    }
+}
+
+/// `image(spec, name, path, suffix)`, called by a subinterpreter: the module, from a private image.
+unsafe extern "C" fn make_image(
+    _module: *mut ffi::PyObject,
+    arguments: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with `count` live arguments.
+    unsafe {
+        answer(arguments, count, |[spec, name, path, suffix]| {
+            image::create(spec, name, path, &suffix.text())
+        })
+    }
+}
+
+/// Runs the body of a function that Python calls with `N` arguments; a panic becomes an exception.
+///
+/// # Safety
+/// CPython called it attached, with `count` live arguments.
+unsafe fn answer<const N: usize>(
+    arguments: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    body: impl FnOnce(&[Object; N]) -> Result<Object, Raised> + UnwindSafe,
+) -> *mut ffi::PyObject {
+    let outcome = catch_unwind(|| {
+        // SAFETY: as promised.
+        unsafe {
+            let given = std::slice::from_raw_parts(arguments, count as usize);
+            let given: Result<Vec<_>, _> = given.iter().map(|&a| Object::borrowed(a)).collect();
+            match <[Object; N]>::try_from(given?) {
+                Ok(given) => body(&given),
+                Err(_) => {
+                    let text = c"found another number of arguments than expected".as_ptr();
+                    ffi::PyErr_SetString(ffi::PyExc_TypeError, text);
+                    Err(Raised)
+                }
+            }
         }
     });
     match outcome {
-        Ok(Ok(none)) => none.into_ptr(),
+        Ok(Ok(object)) => object.into_ptr(),
         Ok(Err(Raised)) => std::ptr::null_mut(),
         Err(_) => {
             // SAFETY: CPython called this attached.
@@ -154,7 +205,7 @@ pub(crate) fn refused_modules() -> Vec<(String, String)> {
         .values()
         .filter_map(|(name, verdict)| match verdict {
             Verdict::Refused(reason) => Some((name.clone(), reason.clone())),
-            Verdict::Fits | Verdict::Unknown => None,
+            Verdict::Fits | Verdict::Image(_) | Verdict::Unknown => None,
         })
         .collect();
     refused.sort();
@@ -170,7 +221,7 @@ pub(crate) fn import_verdict(module: &str) -> Result<Verdict, Error> {
     for (name, path) in extensions_of(module)? {
         match verdict(&name, &path) {
             Verdict::Fits => {}
-            Verdict::Unknown => all = Verdict::Unknown,
+            other @ (Verdict::Unknown | Verdict::Image(_)) => all = other,
             refused @ Verdict::Refused(_) => return Ok(refused),
         }
     }
@@ -209,6 +260,70 @@ static REFUSALS: AtomicU64 = AtomicU64::new(0);
 /// How many loads were refused in this process.
 pub(crate) fn refused_imports() -> u64 {
     REFUSALS.load(Ordering::Relaxed)
+}
+
+/// How the attached interpreter gets an extension module. `importing` is the module whose import needs it.
+///
+/// # Safety
+/// Attached to a subinterpreter.
+unsafe fn route(name: &str, path: &str, importing: &str) -> Verdict {
+    let extensions = image::extensions();
+    if extensions == Extensions::Strict {
+        return verdict(name, path);
+    }
+    let native = if image::may_fit(path) {
+        verdict(name, path)
+    } else {
+        refuse(name, ONE_PLACE)
+    };
+    let Verdict::Refused(why) = native else {
+        return native;
+    };
+    if is_of_python(path) {
+        return match image::verdict::known(name, path.as_ref()) {
+            Some(Ok(())) => Verdict::Image(why),
+            Some(Err(_)) | None => Verdict::Refused(why),
+        };
+    }
+    if extensions == Extensions::Private {
+        return Verdict::Image(why);
+    }
+    let wanted = Wanted {
+        name: name.to_owned(),
+        path: path.into(),
+        importing: importing.to_owned(),
+        // SAFETY: attached, as promised.
+        places: unsafe { import_path() },
+    };
+    let _detached = Detached::new();
+    match image::verdict::verdict(&wanted) {
+        Ok(()) => Verdict::Image(why),
+        Err(fails) => refuse(name, &format!("{ONE_PLACE}, and no private image: {fails}")),
+    }
+}
+
+/// Whether a module belongs to the standard library. Some lean on one library of the system, as `readline` does, so there images
+/// are for those that are listed.
+fn is_of_python(path: &str) -> bool {
+    path.contains("/lib-dynload/")
+}
+
+/// `sys.path`, as far as it is text.
+///
+/// # Safety
+/// Attached.
+unsafe fn import_path() -> Vec<String> {
+    // SAFETY: attached; borrowed references of a list that this thread does not change meanwhile.
+    unsafe {
+        let path = ffi::PySys_GetObject(c"path".as_ptr());
+        if path.is_null() || ffi::PyList_Check(path) == 0 {
+            return Vec::new();
+        }
+        (0..ffi::PyList_Size(path))
+            .filter_map(|i| Some(Object::borrowed(ffi::PyList_GetItem(path, i)).ok()?.text()))
+            .filter(|entry| !entry.is_empty())
+            .collect()
+    }
 }
 
 fn verdict(name: &str, path: &str) -> Verdict {

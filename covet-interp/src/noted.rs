@@ -59,7 +59,7 @@ unsafe fn is_read(state: State, mut write: impl FnMut(State)) -> bool {
 }
 
 /// In 3.15: a variable in the thread-local memory of the library that Python is in.
-#[cfg(all(Py_3_15, target_os = "linux"))]
+#[cfg(all(Py_3_15, target_os = "linux", target_env = "gnu"))]
 mod place {
     use super::{State, is_read};
     use crate::ffi;
@@ -214,7 +214,10 @@ mod place {
 }
 
 /// Before 3.12 a thread has one state; elsewhere the place is not known.
-#[cfg(not(any(all(Py_3_15, target_os = "linux"), all(Py_3_12, not(Py_3_15), unix))))]
+#[cfg(not(any(
+    all(Py_3_15, target_os = "linux", target_env = "gnu"),
+    all(Py_3_12, not(Py_3_15), unix)
+)))]
 mod place {
     use super::State;
 

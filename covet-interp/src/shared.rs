@@ -2,6 +2,7 @@
 
 use crate::attach::Detached;
 use crate::error::Error;
+use crate::extensions::Extensions;
 use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::handle::Core;
@@ -34,6 +35,7 @@ pub(crate) struct Options {
     pub(crate) preload: Vec<String>,
     pub(crate) initializer: Option<(Arc<Function>, Vec<u8>)>,
     pub(crate) shared_globals: bool,
+    pub(crate) extensions: Extensions,
     pub(crate) pin: bool,
     pub(crate) max_tasks: Option<u64>,
     pub(crate) max_lifetime: Option<Duration>,

@@ -21,6 +21,7 @@ use crate::ffi;
 use crate::fork::Process;
 use crate::function::Functions;
 use crate::job::Job;
+use crate::noted;
 use crate::object::Raised;
 use crate::seat::Seat;
 use crate::shared::Options;
@@ -28,7 +29,7 @@ use crate::support::Support;
 use covet_queue::EventCount;
 use std::cell::{RefCell, UnsafeCell};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,8 +64,17 @@ pub(crate) struct Slot {
     tasks: AtomicU64,
     local: UnsafeCell<Option<Local>>,
     states: Mutex<States>,
+    visitors: Visitors,
     running: Running,
     process: Process,
+}
+
+/// Threads of libraries, which come in without taking the slot.
+#[derive(Debug, Default)]
+struct Visitors {
+    inside: AtomicUsize,
+    shut_out: AtomicBool,
+    left: EventCount,
 }
 
 /// The thread states that were lent to other threads than the owner.
@@ -141,6 +151,7 @@ impl Slot {
             tasks: AtomicU64::new(0),
             local: UnsafeCell::new(Some(local)),
             states: Mutex::default(),
+            visitors: Visitors::default(),
             running: Running::default(),
             process: Process::this(),
         })
@@ -256,7 +267,7 @@ impl Slot {
     /// This thread's state for the interpreter, made if it has none. Nothing is attached by this.
     ///
     /// # Safety
-    /// The caller has taken the slot.
+    /// The caller has taken the slot, or was [let in](Slot::let_in).
     #[inline]
     pub(crate) unsafe fn state_for_this_thread(self: &Arc<Self>) -> *mut ffi::PyThreadState {
         KEPT.with_borrow_mut(|kept| {
@@ -316,6 +327,51 @@ impl Slot {
                 lent: false,
             })
         });
+    }
+
+    /// A state of the interpreter that this thread has as its owner or as a Python thread of it; not one that it was lent.
+    pub(crate) fn own_state(self: &Arc<Self>) -> Option<*mut ffi::PyThreadState> {
+        let kept = KEPT.try_with(|kept| {
+            let kept = kept.try_borrow().ok()?;
+            let known = kept.iter().find(|known| Arc::ptr_eq(&known.slot, self))?;
+            Some((known.state, known.lent))
+        });
+        match kept.ok().flatten() {
+            Some((state, lent)) => state.filter(|_| !lent),
+            None => {
+                let noted = noted::get();
+                // SAFETY: what is noted for a thread is alive.
+                let is_of_this = !noted.is_null()
+                    && unsafe { ffi::PyThreadState_GetInterpreter(noted) } == self.interpreter;
+                is_of_this.then_some(noted)
+            }
+        }
+    }
+
+    /// Lets a thread in that has not taken the slot, until it is [let out](Slot::let_out), unless the interpreter is about to end.
+    pub(crate) fn let_in(&self) -> bool {
+        // One order for this and for `shut_out`: either it sees this visitor, or this sees that it has shut.
+        self.visitors.inside.fetch_add(1, Ordering::SeqCst);
+        if self.visitors.shut_out.load(Ordering::SeqCst) {
+            self.let_out();
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn let_out(&self) {
+        self.visitors.inside.fetch_sub(1, Ordering::SeqCst);
+        if self.visitors.shut_out.load(Ordering::SeqCst) {
+            self.visitors.left.notify_all();
+        }
+    }
+
+    /// Lets no more visitors in, and waits until those inside have left. Returns whether they have, in this time.
+    pub(crate) fn shut_out(&self, time: Duration) -> bool {
+        self.visitors.shut_out.store(true, Ordering::SeqCst);
+        let left = || (self.visitors.inside.load(Ordering::SeqCst) == 0).then_some(());
+        let deadline = Instant::now().checked_add(time);
+        self.visitors.left.wait_until(deadline, left).is_some()
     }
 
     /// Drops what is kept beside the interpreter and clears every thread state that was lent.

@@ -13,6 +13,7 @@ use crate::cores;
 use crate::error::Error;
 use crate::ffi;
 use crate::function::Functions;
+use crate::image;
 use crate::job::{self, Job, Turn};
 use crate::life::Life;
 use crate::loader;
@@ -49,7 +50,7 @@ fn run(shared: &Arc<Shared>, seat: &Arc<Seat>) -> Ended {
         };
         let why = worker.serve(shared);
         let ended = worker.end(shared);
-        if why == Leave::ForGood || ended == Ended::Lost {
+        if why == Leave::ForGood || ended != Ended::Normally {
             return ended;
         }
     }
@@ -59,6 +60,8 @@ fn run(shared: &Arc<Shared>, seat: &Arc<Seat>) -> Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Normally,
+    /// Without ending its interpreter, in which a library's thread is.
+    WithoutEnd,
     /// It was given up before, and nobody counts on it.
     Lost,
 }
@@ -105,6 +108,9 @@ impl Worker {
         let slot = Slot::taken(shared.number(), Arc::clone(seat), life.raw(), local);
         slot.keep_own_state(life.state());
         shared.enter_slot(&slot, ffi::thread_ident());
+        if life.is_own() {
+            image::enter(&slot, shared.options().extensions);
+        }
         // SAFETY: attached to the interpreter of the slot, which this thread has taken.
         let prepared = unsafe { prepare(&slot, shared) };
         let worker = Self { life, slot };
@@ -174,6 +180,9 @@ impl Worker {
         shared.leave_slot(&slot);
         // A borrower may still be inside: the slot is taken for good once it has left.
         slot.take_to_end();
+        if image::leave(&slot) && !slot.shut_out(shared.options().grace) {
+            return Ended::WithoutEnd;
+        }
         slot.mark_ended();
         // SAFETY: made by this thread, which has nothing attached; the slot has ended, so nobody is inside and every
         // state that was lent is cleared before the interpreter ends.
@@ -336,7 +345,11 @@ pub(crate) fn spawn(shared: &Arc<Shared>, seat: &Arc<Seat>) -> Result<(), Error>
         .spawn(move || {
             let ended = catch_unwind(AssertUnwindSafe(|| run(&shared, &seat)));
             match ended {
-                Ok(Ended::Normally) => {
+                Ok(ended @ (Ended::Normally | Ended::WithoutEnd)) => {
+                    if ended == Ended::WithoutEnd {
+                        // With that interpreter Python must not be finalized.
+                        registry::worker_lost();
+                    }
                     shared.vacate(&seat);
                     shared.worker_ended();
                 }

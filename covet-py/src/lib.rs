@@ -8,6 +8,7 @@
 mod entry;
 mod errors;
 mod functions;
+mod images;
 mod map;
 mod pool;
 mod state;

@@ -99,7 +99,7 @@ static mut METHODS: [ffi::PyMethodDef; 11] = [
         c"_start",
         entry_point!(start),
         KEYWORDS,
-        c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, max_tasks, accept_leak, pin, /)\n--\n\nMakes the workers."
+        c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, max_tasks, accept_leak, pin, extensions, /)\n--\n\nMakes the workers."
     ),
     method!(
         c"_stats",
@@ -446,9 +446,10 @@ unsafe fn start(
             max_tasks,
             accept_leak,
             pin,
+            extensions,
         ] = arguments.all
         else {
-            return Err(raise(Kind::Type, "expected ten arguments"));
+            return Err(raise(Kind::Type, "expected eleven arguments"));
         };
         let mut builder = Pool::builder().name(&Object::borrowed(name)?.text());
         if let Some(workers) = entry::count(workers, "max_workers")? {
@@ -463,6 +464,9 @@ unsafe fn start(
         builder = builder
             .accept_leak(ffi::PyObject_IsTrue(accept_leak) == 1)
             .pin(ffi::PyObject_IsTrue(pin) == 1);
+        let extensions = FromStr::from_str(&Object::borrowed(extensions)?.text())
+            .map_err(|error| raise_error(state, &error))?;
+        builder = builder.extensions(extensions);
         let strategy = Object::borrowed(strategy)?.text();
         if strategy != "auto" {
             let strategy =

@@ -2,6 +2,7 @@
 
 use crate::entry::{self, Kind, raise};
 use crate::functions::Functions;
+use crate::images;
 use crate::{map, pool, task};
 use covet_interp::raw::{Object, Raised, Support};
 use covet_interp::{Detached, Function, PoolsOf, ffi};
@@ -261,7 +262,7 @@ macro_rules! method {
 }
 pub(crate) use method;
 
-pub(crate) static mut METHODS: [ffi::PyMethodDef; 9] = [
+pub(crate) static mut METHODS: [ffi::PyMethodDef; 11] = [
     method!(
         c"next_completions",
         ffi::PyMethodDefPointer { PyCFunction: next_completions },
@@ -317,6 +318,22 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 9] = [
         },
         ffi::METH_O,
         c"before_finalize($module, timeout, /)\n--\n\nWhat has to be done right before Python is finalized; waits until no thread is on its way back from a pool."
+    ),
+    method!(
+        c"set_trial_command",
+        ffi::PyMethodDefPointer {
+            PyCFunction: images::set_trial_command
+        },
+        ffi::METH_O,
+        c"set_trial_command($module, command, /)\n--\n\nSays how modules are tried as private images: a program and its arguments."
+    ),
+    method!(
+        c"images",
+        ffi::PyMethodDefPointer {
+            PyCFunction: images::images
+        },
+        ffi::METH_NOARGS,
+        c"images($module, /)\n--\n\nThe files of which this process has private images."
     ),
     ffi::PyMethodDef::zeroed(),
 ];

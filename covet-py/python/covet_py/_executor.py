@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -23,6 +24,10 @@ T = TypeVar("T")
 __all__ = ["PoolExecutor"]
 
 
+if sys.executable:
+    _native.set_trial_command((sys.executable, "-P", "-m", "covet_py", "trial"))
+
+
 class PoolExecutor(_native.Pool, Executor):
     """Runs functions on every core of this process.
 
@@ -36,6 +41,9 @@ class PoolExecutor(_native.Pool, Executor):
     queue_size: how many tasks may wait before `submit` waits too (16384 if None).
     max_tasks_per_child: how many tasks and items of `map` an interpreter runs before the worker makes a new one. From 3.14 on;
         before, an interpreter that ends leaves megabytes behind, so ValueError is raised unless `accept_leak` is true.
+    extensions: what becomes of extension modules that refuse interpreters with a GIL of their own (numpy, pydantic and many
+        others): "auto" gives each interpreter a private image of those for which a trial has shown that this works, "private" of
+        all, and "strict" refuses them with ImportError. The environment variable COVET_EXTENSIONS sets the default.
     pin: keeps each worker on one core of those that the process may use, the first worker on the first (Linux).
 
     Functions that can be imported are sent by name; any other (of `__main__`, lambda, closure) by value, with
@@ -56,6 +64,7 @@ class PoolExecutor(_native.Pool, Executor):
         queue_size: int | None = None,
         max_tasks_per_child: int | None = None,
         accept_leak: bool = False,
+        extensions: str | None = None,
         pin: bool = False,
     ) -> None:
         if max_workers is not None and max_workers <= 0:
@@ -80,6 +89,7 @@ class PoolExecutor(_native.Pool, Executor):
             max_tasks_per_child,
             accept_leak,
             pin,
+            extensions or os.environ.get("COVET_EXTENSIONS", "auto"),
         )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -1,0 +1,191 @@
+//! Private images: extension modules that refuse interpreters with a GIL of their own, in each of them.
+//!
+//! Such a module refuses because its C globals exist once per process. Here each interpreter gets an image of it to itself, as each
+//! process would: a copy of the shared object under a path of its own, which the dynamic loader therefore maps anew.
+//!
+//! ```text
+//!   main         numpy/_multiarray_umath.so          numpy.libs/libscipy_openblas.so
+//!                     | its code, as pages of the file     ^        ^
+//!                     |`- copy of interpreter 0 -----------'        |      (thread-safe: shared)
+//!                      `- copy of interpreter 1 --------------------'
+//! ```
+//! What it takes, and where it is:
+//! - the [copies](cache), with some bytes [changed](elf), and which [libraries](mod@libraries) are copied along;
+//! - the dynamic loader, and the code's pages from the original file again ([`open`]): only what is written to is there twice;
+//! - `PyGILState_*` that knows the [interpreter](gilstate) of the image;
+//! - the module made in this interpreter ([`create`]), not by CPython's own importer, which from 3.13 on runs the
+//!   initialisation of some in the main interpreter.
+//!
+//! An image stays until the process ends. What a library keeps for the whole process by other means than its globals (signal handlers,
+//! the environment, the locale, files) stays one for all, as with threads.
+
+mod cache;
+mod elf;
+mod gilstate;
+mod libraries;
+mod module;
+mod open;
+pub(crate) mod verdict;
+
+pub(crate) use module::create;
+
+use crate::attach::Detached;
+use crate::extensions::Extensions;
+use crate::ffi;
+use crate::fork::PerProcess;
+use crate::slot::Slot;
+use cache::Original;
+use elf::Elf;
+use libraries::{Copy, Libraries, Step};
+use open::Opened;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The interpreters of pools, by their address.
+fn hosts() -> MutexGuard<'static, HashMap<usize, Arc<Host>>> {
+    static HOSTS: PerProcess<HashMap<usize, Arc<Host>>> = PerProcess::new();
+    HOSTS.lock()
+}
+
+/// An interpreter that can have images.
+#[derive(Debug)]
+struct Host {
+    slot: Arc<Slot>,
+    extensions: Extensions,
+    images: OnceLock<Images>,
+}
+
+/// The images of one interpreter.
+#[derive(Debug)]
+struct Images {
+    number: usize,
+    libraries: Mutex<Libraries>,
+}
+
+/// Lets the interpreter of the slot have images, until [`leave`].
+pub(crate) fn enter(slot: &Arc<Slot>, extensions: Extensions) {
+    let host = Host {
+        slot: Arc::clone(slot),
+        extensions,
+        images: OnceLock::new(),
+    };
+    hosts().insert(slot.interpreter() as usize, Arc::new(host));
+}
+
+/// The interpreter of the slot is about to end. Returns whether it has images.
+pub(crate) fn leave(slot: &Slot) -> bool {
+    let host = hosts().remove(&(slot.interpreter() as usize));
+    host.is_some_and(|host| host.images.get().is_some())
+}
+
+/// The files of which this process has opened private images, sorted.
+pub fn images() -> Vec<PathBuf> {
+    opened().iter().cloned().collect()
+}
+
+fn opened() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    static OPENED: PerProcess<BTreeSet<PathBuf>> = PerProcess::new();
+    OPENED.lock()
+}
+
+/// Whether an extension module can be loaded natively in an interpreter with a GIL of its own, as far as its file tells: one whose data
+/// do not hold the slot that says so cannot.
+pub(crate) fn may_fit(path: &str) -> bool {
+    Original::open(Path::new(path))
+        .and_then(|original| Elf::read(&original.data))
+        .map_or(true, |elf| elf.may_fit_own_gil)
+}
+
+/// How the attached interpreter gets them.
+pub(crate) fn extensions() -> Extensions {
+    Host::current().map_or(Extensions::Strict, |host| host.extensions)
+}
+
+impl Host {
+    fn current() -> Option<Arc<Self>> {
+        hosts().get(&(ffi::current_interpreter() as usize)).cloned()
+    }
+
+    fn images(&self) -> Result<&Images, String> {
+        static NUMBERING: PerProcess<()> = PerProcess::new();
+        let _numbering = NUMBERING.lock();
+        if let Some(images) = self.images.get() {
+            return Ok(images);
+        }
+        let number = gilstate::bind(&self.slot).ok_or_else(|| {
+            format!(
+                "expected at most {} interpreters with private images in the life of a process, found one more",
+                gilstate::MOST
+            )
+        })?;
+        Ok(self.images.get_or_init(|| Images {
+            number,
+            libraries: Mutex::new(Libraries::new(number)),
+        }))
+    }
+}
+
+/// Opens an image of a shared object for the attached interpreter, with the libraries that come with it.
+///
+/// # Errors
+/// In words, with the path of the original.
+///
+/// # Safety
+/// Attached to a subinterpreter; the file is an extension module.
+unsafe fn open_image(path: &Path) -> Result<Opened, String> {
+    let host = Host::current()
+        .ok_or("this interpreter was not made by a pool, so it has no private images")?;
+    // Nobody waits for a lock, or for a disk, while attached.
+    let detached = Detached::new();
+    let images = host.images()?;
+    let mut libraries = images
+        .libraries
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let steps = libraries.plan(path)?;
+    drop(detached);
+    let mut last = None;
+    for step in &steps {
+        let opened = match step {
+            // SAFETY: libraries of an extension module.
+            Step::Shared(path) => unsafe { open::open(path) },
+            // SAFETY: copies of them, and of itself.
+            Step::Private(copy) => unsafe { open_copy(copy, images.number) },
+        };
+        match opened {
+            Ok(opened) => last = Some(opened),
+            Err(error) => {
+                libraries.forget(&steps);
+                return Err(error);
+            }
+        }
+    }
+    opened().insert(path.to_owned());
+    last.ok_or_else(|| "nothing to open".to_owned())
+}
+
+/// # Safety
+/// The copy is of an extension module, or of a library of one.
+unsafe fn open_copy(copy: &Copy, number: usize) -> Result<Opened, String> {
+    let Copy {
+        original,
+        elf,
+        edits,
+        path,
+    } = copy;
+    // SAFETY: as promised; redirected before anybody but its own initialisation runs it.
+    unsafe {
+        let opened = open::open(path).map_err(|error| {
+            let (copy, original) = (path.to_string_lossy(), original.path.to_string_lossy());
+            error.replace(&*copy, &original)
+        })?;
+        opened.redirect(elf, &gilstate::functions(number));
+        let edits: Vec<_> = edits
+            .iter()
+            .map(|edit| (edit.offset, edit.bytes.len()))
+            .collect();
+        opened.share_pages(elf, &original.file, &edits);
+        Ok(opened)
+    }
+}
