@@ -117,12 +117,18 @@ fn watch() {
 #[cfg(unix)]
 unsafe extern "C" fn in_child() {
     FORKS.store(FORKS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-    // SAFETY: null, or a field of the runtime, which lives as long as the process. The main interpreter is the oldest, so it
-    // ends the list, which nobody else reads now: this is the only thread.
-    unsafe {
-        if let Some(newest) = NEWEST.load(Ordering::Relaxed).as_ref() {
-            newest.store(ffi::PyInterpreterState_Main(), Ordering::Relaxed);
-        }
+    // SAFETY: this is the only thread.
+    unsafe { forget_interpreters() };
+}
+
+/// Takes all interpreters but the main one out of the runtime's list: CPython, which would end them, does not see them any more.
+///
+/// # Safety
+/// Nobody else reads the list or writes to it now.
+pub(crate) unsafe fn forget_interpreters() {
+    if let Some(newest) = newest() {
+        // SAFETY: the main interpreter is the oldest, so it ends the list.
+        newest.store(unsafe { ffi::PyInterpreterState_Main() }, Ordering::Relaxed);
     }
 }
 

@@ -84,6 +84,7 @@ mod stats;
 mod strategy;
 mod support;
 mod task;
+mod threads;
 mod value;
 mod worker;
 

@@ -6,10 +6,10 @@
 use crate::attach::Detached;
 use crate::error::Error;
 use crate::ffi;
-use crate::fork::PerProcess;
+use crate::fork::{self, PerProcess};
 use crate::pool::Shared;
 use crate::strategy::Strategy;
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
@@ -67,6 +67,29 @@ static LOST: AtomicIsize = AtomicIsize::new(0);
 /// Counts a worker that was given up.
 pub(crate) fn worker_lost() {
     LOST.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Interpreters that no worker has any more, and that could not be ended.
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts an interpreter that its worker leaves as it is: threads that are not ours are in there, and sleep.
+pub(crate) fn interpreter_left() {
+    if fork::newest().is_some() {
+        LEFT.fetch_add(1, Ordering::SeqCst);
+    } else {
+        worker_lost();
+    }
+}
+
+/// Makes CPython not see such interpreters, which it would end, and so the process with them.
+///
+/// # Safety
+/// Python is about to be finalized by the calling thread, and all pools have ended.
+pub(crate) unsafe fn forget_interpreters() {
+    if LEFT.load(Ordering::SeqCst) > 0 {
+        // SAFETY: as promised.
+        unsafe { fork::forget_interpreters() };
+    }
 }
 
 /// A worker that was given up has ended after all.

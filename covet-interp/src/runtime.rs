@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::ffi;
 use crate::loader::{self, Verdict};
 use crate::object::{Object, Raised};
-use crate::registry::{PoolsOf, lost_workers};
+use crate::registry::{self, PoolsOf, lost_workers};
 use crate::strategy::Facts;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -172,6 +172,9 @@ pub fn before_finalize(deadline: Instant) -> bool {
     }
     let quiet = wait_quiet(deadline);
     // SAFETY: the caller is attached to main, and the pools have ended.
-    unsafe { ffi::keep_argument_parsers() };
+    unsafe {
+        ffi::keep_argument_parsers();
+        registry::forget_interpreters();
+    }
     quiet
 }

@@ -25,6 +25,7 @@ use crate::signals;
 use crate::slot::{Local, Slot};
 use crate::strategy::Strategy;
 use crate::support::Support;
+use crate::threads;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ fn run(shared: &Arc<Shared>, seat: &Arc<Seat>) -> Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Normally,
-    /// Without ending its interpreter, in which a library's thread is.
+    /// Without ending its interpreter, in which a daemon thread or a thread of a library is.
     WithoutEnd,
     /// It was given up before, and nobody counts on it.
     Lost,
@@ -180,7 +181,18 @@ impl Worker {
         shared.leave_slot(&slot);
         // A borrower may still be inside: the slot is taken for good once it has left.
         slot.take_to_end();
-        if image::leave(&slot) && !slot.shut_out(shared.options().grace) {
+        // SAFETY: made by this thread, which has nothing attached; the slot is taken, so nothing else runs in it.
+        let threads_ended = !life.is_own()
+            || unsafe {
+                life.attach();
+                let ended = threads::end();
+                life.detach();
+                ended
+            };
+        let visitors_left = !image::leave(&slot) || slot.shut_out(shared.options().grace);
+        if !(threads_ended && visitors_left) {
+            // What is kept beside the interpreter stays with it.
+            std::mem::forget(slot);
             return Ended::WithoutEnd;
         }
         slot.mark_ended();
@@ -287,6 +299,7 @@ unsafe fn first_steps(life: &Life, shared: &Shared) -> Result<Local, Raised> {
                 // So that its "main thread" is this one.
                 Object::import(c"threading")?;
             }
+            threads::install()?;
         }
         let support = Support::load()?;
         if life.is_own() {
@@ -347,8 +360,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, seat: &Arc<Seat>) -> Result<(), Error>
             match ended {
                 Ok(ended @ (Ended::Normally | Ended::WithoutEnd)) => {
                     if ended == Ended::WithoutEnd {
-                        // With that interpreter Python must not be finalized.
-                        registry::worker_lost();
+                        registry::interpreter_left();
                     }
                     shared.vacate(&seat);
                     shared.worker_ended();

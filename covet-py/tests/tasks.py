@@ -602,3 +602,33 @@ def use_library(number):
     ratio = decimal.Decimal(number) / 7
     text = json.dumps([asyncio.run(wait()), *row, str(day), str(ratio)])
     return hashlib.sha256(re.sub(r"\d", "x", text).encode() + text.encode()).hexdigest()
+
+
+def daemon_that_loops():
+    import threading
+    import time
+
+    def loop():
+        while True:
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    return thread.daemon, thread.is_alive()
+
+
+def use_thread_pool(numbers):
+    from multiprocessing.pool import ThreadPool
+
+    with ThreadPool(2) as pool:
+        return pool.map(abs, numbers)
+
+
+def use_timer():
+    import threading
+
+    called = threading.Event()
+    timer = threading.Timer(0.001, called.set)
+    timer.daemon = True
+    timer.start()
+    return called.wait(10)
