@@ -94,7 +94,7 @@ impl<'a, T> Claim<'a, T> {
         unsafe { (Slot::slice(first), Slot::slice(second)) }
     }
 
-    /// Publishes the first `count` slots with one store each, and aborts the rest.
+    /// Publishes the first `count` slots, and aborts the rest. Costs a store, or with many consumers one for each slot.
     ///
     /// # Safety
     ///

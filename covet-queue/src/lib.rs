@@ -15,7 +15,7 @@
 //! | progress of `try_push` | wait-free | a thread stalled between claim and publish delays its slots, and with them the pops behind; others may retry after a lost race | as `mpsc` |
 //! | progress of `try_pop` | wait-free | wait-free, but for stepping over aborted claims | as `try_push` |
 //! | cost of a push, of a pop | a store each | a compare-and-swap, a store | a compare-and-swap each |
-//! | cost of a batch | a store each | a compare-and-swap in all and a store per element, a store per element | a compare-and-swap in all and a store per element, each |
+//! | cost of a batch | a store each | a compare-and-swap and a store, a store | a compare-and-swap in all and a store per element, each |
 //! | `peek` | yes | yes | no: another consumer may take it |
 //! | an aborted claim | leaves no trace | leaves marks that the consumer steps over | as `mpsc` |
 //! | source | Lamport 1983; MCRingBuffer (Lee, Bu, Chandranmenon 2010) | Vyukov 2010 | Vyukov 2010 |

@@ -51,7 +51,7 @@ pub fn bounded<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
 /// Makes a ring as if `start` elements had already passed, so that a test can watch positions wrap.
 #[doc(hidden)]
 pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<T>) {
-    let (ring, [writers, readers], hint) = ring::new(capacity, start);
+    let (ring, [writers, readers], hint) = ring::new::<T, Many>(capacity, start);
     let consumer = Consumer {
         ring: Arc::clone(&ring),
         wait: Wait::default(),

@@ -1,8 +1,9 @@
 //! Many producers, one consumer.
 //!
-//! The ring of [`mpmc`](crate::mpmc), whose head only one consumer moves: a pop costs no locked instruction, and
-//! [`peek`](Consumer::peek) is possible. The producers are those of `mpmc`, with the same costs and guarantees: a producer
-//! that stalls between claim and publication delays its slots and the pops behind them.
+//! The ring of [`mpmc`](crate::mpmc), whose head only one consumer moves: a pop costs no locked instruction, a batch costs no
+//! more than a single value, and [`peek`](Consumer::peek) is possible. Producers are of the same type, with the same
+//! guarantees: one that stalls between claim and publication delays its slots and the pops behind them. What a batch pop has
+//! taken becomes free when the batch ends.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -44,7 +45,7 @@ pub fn bounded<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
 /// Makes a ring as if `start` elements had already passed, so that a test can watch positions wrap.
 #[doc(hidden)]
 pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<T>) {
-    let (ring, [writers, readers], hint) = ring::new(capacity, start);
+    let (ring, [writers, readers], hint) = ring::new::<T, One>(capacity, start);
     let consumer = Consumer {
         ring: Arc::clone(&ring),
         wait: Wait::default(),
@@ -81,7 +82,7 @@ pub struct Consumer<T> {
 impl<T> Consumer<T> {
     /// Pops the oldest element if it is there now. Never waits for a lock, except to wake a sleeping producer.
     ///
-    /// Costs no locked instruction: two stores. Wait-free, apart from stepping over the slots of aborted claims.
+    /// Costs no locked instruction: one store. Wait-free, apart from stepping over the slots of aborted claims.
     ///
     /// # Errors
     ///

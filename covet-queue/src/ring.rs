@@ -3,27 +3,31 @@
 //! Marks say whose turn it is, so that producers contend only with producers, for the tail, and consumers only with
 //! consumers, for the head (Vyukov, "Bounded MPMC queue", 1024cores.net, 2010). A thread claims positions by moving the
 //! tail or head past them, and then has their slots to itself until it marks them. A batch counts how many slots from the
-//! tail on are free, claims them all with one compare-and-swap, and publishes each with one store.
+//! tail on are free, and claims them all with one compare-and-swap.
 //!
-//! A slot has two marks, one stored by producers and one by consumers, in arrays of their own: who publishes a slot does not
-//! take away the cache line in which the neighbour is being freed. Positions go up in steps of four. The low bit of the
-//! tail says that the ring is closed; a mark is a position, whose low bits say more:
+//! Several consumers can end in any order, so each slot has two marks, one stored by producers and one by consumers, in arrays
+//! of their own: who publishes a slot does not take away the cache line in which the neighbour is being freed. A single
+//! consumer takes values in order. So its head says which slots are free, and a batch for it needs one mark, at its first
+//! slot, which says how far the batch goes; when it takes a part of one, it marks where the rest begins.
+//!
+//! Positions go up in steps of four. The low bit of the tail says that the ring is closed; a mark is a position, whose low bits
+//! say more:
 //!
 //! ```text
-//!   filled == p | FULL   holds the value of position p
-//!   filled == p | SKIP   holds nothing: the claim of position p was aborted
-//!   freed  == p          free, to be written by whoever claims position p
+//!   filled == e | FULL   the slots from here to position e hold values
+//!   filled == e | SKIP   they hold nothing: the claim was aborted
+//!   freed  == p          this one is free, to be written by whoever claims position p
 //! ```
 //!
 //! Any other mark of the tail or of the head is from the lap before: the ring is full, or empty. Whoever finds one at a
 //! position that it only believes to be the tail or the head looks whether it is.
 //!
 //! A thread that has caught up with the other side would take away each cache line that is still being written there. So one
-//! that finds nothing where it has just found something pauses before it says so, as long as there comes more; as in
+//! that finds nothing where it has just found something pauses before it says so, if there comes more; as in
 //! [`spsc`](crate::spsc).
 //!
-//! Invariants: `head <= tail <= head + capacity` (as wrapping distances); a slot's marks are stored only by the threads that
-//! claimed its position. Because the closed bit shares a word with the tail, no claim can succeed after closing, and a
+//! Invariants: `head <= tail <= head + capacity` (as wrapping distances); a slot's marks are stored only by whoever has its
+//! position for itself. Because the closed bit shares a word with the tail, no claim can succeed after closing, and a
 //! consumer that finds its head equal to a closed tail knows that nothing more will come.
 //!
 //! What positions cannot see is a thread that sleeps between a load of the tail and its compare-and-swap for exactly as
@@ -45,13 +49,18 @@ use crate::wait::EventCount;
 const STEP: usize = 4;
 /// In the tail: no more claims.
 const CLOSED: usize = 1;
-/// In a mark: the slot holds a value.
+/// In a mark: the slots hold values.
 const FULL: usize = 1;
-/// In a mark: the slot was claimed and holds no value.
+/// In a mark: the slots were claimed and hold no value.
 const SKIP: usize = 2;
 /// How many slots the other side gets ahead of a thread that has caught up with it, if it can; less if a quarter of the ring
 /// is less.
-const FAR: usize = 16;
+const FAR: usize = 128;
+/// How often a thread pauses for that before it looks again.
+const PAUSES: [u32; 3] = [16, 32, 64];
+/// Whether positions take so long to come round that a mark can stay in its slot for ever: those inside a batch for one
+/// consumer are not renewed.
+const MARKS_LAST: bool = usize::BITS >= 64;
 /// The largest capacity: positions advance by four and are compared as signed distances.
 const MAX_CAPACITY: usize = 1 << (usize::BITS - 4);
 
@@ -69,8 +78,8 @@ pub(crate) struct Ring<T> {
     slots: Slots<T>,
     /// What producers say of each slot.
     filled: Marks,
-    /// What consumers say of each slot.
-    freed: Marks,
+    /// What consumers say of each slot, where there can be several.
+    freed: Option<Marks>,
     not_empty: EventCount,
     not_full: EventCount,
 }
@@ -186,8 +195,8 @@ impl Consumers for One {
 
     #[inline(always)]
     fn advance(head: &AtomicUsize, _: usize, to: usize) -> bool {
-        // Relaxed: positions only choose a slot; its marks carry the happens-before.
-        head.store(to, Ordering::Relaxed);
+        // Release: pairs with "mpsc: push sees head"; the values have been read.
+        head.store(to, release!("mpsc: pop frees"));
         true
     }
 }
@@ -223,12 +232,15 @@ impl<T> Drop for Side<T> {
 
 /// Makes a ring as if `start` elements had already passed, what the handles of each side share, and the first hint.
 #[allow(clippy::type_complexity)] // Taken apart at once by who calls it.
-pub(crate) fn new<T>(capacity: usize, start: usize) -> (Arc<Ring<T>>, [Arc<Side<T>>; 2], Hint) {
+pub(crate) fn new<T, C: Consumers>(
+    capacity: usize,
+    start: usize,
+) -> (Arc<Ring<T>>, [Arc<Side<T>>; 2], Hint) {
     fence::prepare();
     let position = start.wrapping_mul(STEP);
     let slots = Slots::new(capacity, MAX_CAPACITY);
     let marks = || Marks::new(slots.len(), start, |index| index.wrapping_mul(STEP));
-    let (filled, freed) = (marks(), marks());
+    let (filled, freed) = (marks(), C::CLAIM.then(marks));
     let ring = Arc::new(Ring {
         tail: CachePadded::new(Tail {
             position: AtomicUsize::new(position),
@@ -288,16 +300,7 @@ impl<T> Ring<T> {
         let mut backoff = Backoff::new();
         let mut tail = hint.get();
         loop {
-            // Only a ring with more slots than capacity can be full while its next slot is free.
-            let room = if self.room == self.lap {
-                most
-            } else {
-                self.room_at(tail, most)
-            };
-            let count = count_from(&self.freed, tail, room, |freed, position| {
-                // Acquire: pairs with "mpmc: pop frees" and "mpmc: skip frees"; the value of the last lap has been read.
-                freed.load(acquire!("mpmc: push sees slot")) == position
-            });
+            let count = self.free_from(tail, most);
             if count > 0 {
                 let end = tail.wrapping_add(count * STEP);
                 // Relaxed: positions only choose a slot; its marks carry the happens-before. A closed tail has its low bit
@@ -321,8 +324,8 @@ impl<T> Ring<T> {
                 return Err(TryClaimError::Closed);
             }
             if count == 0 && now == tail {
-                let is_free = |freed: usize, position| freed == position;
-                if !(hint.stop() && self.fall_back(&self.freed, tail, is_free)) {
+                let is_free = |ahead| self.free_from(tail.wrapping_add(ahead * STEP), 1) == 1;
+                if !(hint.stop() && self.fall_back(is_free)) {
                     return Err(TryClaimError::Full);
                 }
             }
@@ -341,9 +344,15 @@ impl<T> Ring<T> {
     /// Publishes the slot of a position that this thread has claimed.
     #[inline(always)]
     fn fill(&self, position: usize, holds: usize) {
+        self.fill_to(position, position.wrapping_add(STEP), holds);
+    }
+
+    /// Publishes the slots from `position` to `end` by the mark of the first.
+    #[inline(always)]
+    fn fill_to(&self, position: usize, end: usize, holds: usize) {
         let filled = self.filled.of(position / STEP);
-        // Release: pairs with "mpmc: pop sees slot", which must also see the value.
-        filled.store(position | holds, release!("mpmc: push publishes"));
+        // Release: pairs with "mpmc: pop sees slot", which must also see the values.
+        filled.store(end | holds, release!("mpmc: push publishes"));
     }
 
     /// Ends the claim of `len` slots from index `start` on: the first `ready` hold values, the others nothing.
@@ -355,11 +364,17 @@ impl<T> Ring<T> {
         ];
         for (start, len, holds) in parts {
             let mut position = start.wrapping_mul(STEP);
+            if self.freed.is_none() && MARKS_LAST {
+                if len > 0 {
+                    self.fill_to(position, position.wrapping_add(len * STEP), holds);
+                }
+                continue;
+            }
             for run in self.filled.runs(start, len) {
                 for filled in run {
-                    // Release: as in `fill`.
-                    filled.store(position | holds, release!("mpmc: push publishes"));
                     position = position.wrapping_add(STEP);
+                    // Release: as in `fill_to`.
+                    filled.store(position | holds, release!("mpmc: push publishes"));
                 }
             }
         }
@@ -369,35 +384,58 @@ impl<T> Ring<T> {
 
     /// Aborts claims that were leaked. Called when the last producer is gone, and with it every live claim.
     fn abort_leaked(&self) {
-        // Relaxed, both: no producer is left that could change the tail, and a head that is old only means more to look at.
+        // Relaxed: no producer is left that could change the tail.
         let tail = self.tail.position.load(Ordering::Relaxed) & !CLOSED;
-        let mut position = self.head.load(Ordering::Relaxed);
+        // Acquire: pairs with "mpsc: pop frees"; a consumer that took part of a batch has marked the rest before. A head that
+        // is old only means more to look at.
+        let mut position = self.head.load(acquire!("mpsc: abort sees head"));
         while position != tail {
-            // Relaxed: only the claimer marks a position, and it is gone.
-            let filled = self.filled.of(position / STEP).load(Ordering::Relaxed);
-            if (filled.wrapping_sub(position | FULL) as isize) < 0 {
-                self.fill(position, SKIP);
+            match self.run_at::<One>(position) {
+                Some((end, _)) => position = end,
+                None => {
+                    self.fill(position, SKIP);
+                    position = position.wrapping_add(STEP);
+                }
             }
-            position = position.wrapping_add(STEP);
         }
         self.not_empty.notify_all();
     }
 
-    /// Compares a tail with the exact capacity. Returns how much room there is, no more than `most`.
+    /// Returns how many slots from `tail` on are free, no more than `most`.
+    #[inline(always)]
+    fn free_from(&self, tail: usize, most: usize) -> usize {
+        let Some(freed) = &self.freed else {
+            return self.room_at(tail, most);
+        };
+        // Only a ring with more slots than capacity can be full while its next slot is free.
+        let room = if self.room == self.lap {
+            most
+        } else {
+            self.room_at(tail, most)
+        };
+        count_from(freed, tail, room, |freed, position| {
+            // Acquire: pairs with "mpmc: pop frees" and "mpmc: skip frees"; the value of the last lap has been read.
+            freed.load(acquire!("mpmc: push sees slot")) == position
+        })
+    }
+
+    /// Compares a tail with the head and the exact capacity. Returns how much room there is, no more than `most`.
     #[inline]
     fn room_at(&self, tail: usize, most: usize) -> usize {
-        // Relaxed: the head that was seen may be old, which errs towards full.
-        let seen = self.tail.head_seen.load(Ordering::Relaxed);
-        let room = self.room.saturating_sub(tail.wrapping_sub(seen)) / STEP;
-        if room >= most {
+        // The head may be old, which errs towards full. A tail that is old can be behind the head: then the distance is huge,
+        // and there is no room.
+        let room = |head: usize| self.room.saturating_sub(tail.wrapping_sub(head)) / STEP;
+        let head_seen = &self.tail.head_seen;
+        // Acquire: pairs with "mpsc: push tells head".
+        let seen = head_seen.load(acquire!("mpsc: push is told head"));
+        if room(seen) >= most {
             return most;
         }
-        // Relaxed: the head only moves on, so whatever is loaded, there was that much room or less used.
-        let head = self.head.load(Ordering::Relaxed);
-        self.tail.head_seen.store(head, Ordering::Relaxed);
-        // A tail that is old can be behind the head: then this is huge, and there is no room.
-        let used = tail.wrapping_sub(head);
-        most.min(self.room.saturating_sub(used) / STEP)
+        // Acquire: pairs with "mpsc: pop frees"; the values of the last lap have been read.
+        let head = self.head.load(acquire!("mpsc: push sees head"));
+        // Release: pairs with "mpsc: push is told head"; passes on what was just acquired.
+        head_seen.store(head, release!("mpsc: push tells head"));
+        room(head).min(most)
     }
 
     /// Waits until `ready` returns a value, as it does when a push succeeds or the ring is closed.
@@ -480,7 +518,7 @@ impl<T> Ring<T> {
     ///
     /// The caller is the only consumer, and pops nothing as long as the reference lives.
     pub(crate) unsafe fn peek(&self, hint: &Hint) -> Result<&T, TryPopError> {
-        let head = self.head_to_read::<One>(hint)?;
+        let (head, _) = self.head_to_read::<One>(hint)?;
         // SAFETY: the mark said full and was acquired; only this consumer could take the value, and does not.
         Ok(unsafe { self.slots.slot(head / STEP).get() })
     }
@@ -494,13 +532,15 @@ impl<T> Ring<T> {
     ) -> Result<Taken<'a, T, C>, TryPopError> {
         let mut backoff = Backoff::new();
         loop {
-            let head = self.head_to_read::<C>(hint)?;
-            let next = head.wrapping_add(STEP);
-            let more = count_from(&self.filled, next, most - 1, |filled, position| {
-                // Acquire: as in `filled`.
-                filled.load(acquire!("mpmc: pop sees slot")) == position | FULL
-            });
-            let end = next.wrapping_add(more * STEP);
+            let (head, run_end) = self.head_to_read::<C>(hint)?;
+            let wanted = head.wrapping_add(most * STEP);
+            let run_end = self.full_to::<C>(run_end, wanted);
+            // More than wanted is in a batch for one consumer only.
+            let end = if is_before(wanted, run_end) {
+                wanted
+            } else {
+                run_end
+            };
             if !C::CLAIM || C::advance(&self.head, head, end) {
                 if C::CLAIM {
                     hint.claimed(end);
@@ -510,6 +550,7 @@ impl<T> Ring<T> {
                     hint,
                     next: head,
                     end,
+                    run_end,
                     consumers: PhantomData,
                 });
             }
@@ -519,52 +560,88 @@ impl<T> Ring<T> {
         }
     }
 
-    /// Returns the head if its slot holds a value, after stepping over slots that were given up. With many consumers it may
-    /// be old.
+    /// Returns the head if its slot holds a value, and the end of what was published with it, after stepping over slots that
+    /// were given up. With many consumers the head may be old.
     #[inline(always)]
-    fn head_to_read<C: Consumers>(&self, hint: &Hint) -> Result<usize, TryPopError> {
+    fn head_to_read<C: Consumers>(&self, hint: &Hint) -> Result<(usize, usize), TryPopError> {
         loop {
             let head = hint.get();
-            let filled = self.filled(head);
-            if filled == head | FULL {
-                return Ok(head);
-            }
-            if filled == head | SKIP {
-                self.step_over::<C>(head);
-                self.reload_head(hint);
-            } else if self.reload_head(hint) == head {
-                let is_full = |filled: usize, position| filled == position | FULL;
-                if !(hint.stop() && self.fall_back(&self.filled, head, is_full)) {
-                    return Err(self.nothing_at(head));
+            match self.run_at::<C>(head) {
+                Some((end, FULL)) => return Ok((head, end)),
+                Some((end, _)) => {
+                    self.step_over::<C>(head, end);
+                    self.reload_head(hint);
                 }
+                None if self.reload_head(hint) == head => {
+                    let is_full = |ahead: usize| {
+                        // Inside a batch for one consumer there are no marks.
+                        if C::CLAIM || ahead == 0 {
+                            self.run_at::<C>(head.wrapping_add(ahead * STEP)).is_some()
+                        } else {
+                            self.len() > ahead
+                        }
+                    };
+                    if !(hint.stop() && self.fall_back(is_full)) {
+                        return Err(self.nothing_at(head));
+                    }
+                }
+                None => {}
             }
         }
     }
 
-    /// Lets the other side get ahead of a thread that has caught up with it at `position`: pauses as long as that makes more
-    /// marks right, but not for long. Returns whether it is worth to look again.
+    /// Looks for more values from `position` on, until they reach `wanted`. Returns where they end.
+    #[inline(always)]
+    fn full_to<C: Consumers>(&self, mut position: usize, wanted: usize) -> usize {
+        if C::CLAIM {
+            // Each slot has a mark of its own.
+            let most = wanted.wrapping_sub(position) / STEP;
+            let count = count_from(&self.filled, position, most, |filled, position| {
+                // Acquire: as in `filled`.
+                filled.load(acquire!("mpmc: pop sees slot")) == position.wrapping_add(STEP) | FULL
+            });
+            return position.wrapping_add(count * STEP);
+        }
+        while is_before(position, wanted) {
+            match self.run_at::<C>(position) {
+                Some((end, FULL)) => position = end,
+                _ => break,
+            }
+        }
+        position
+    }
+
+    /// Returns what was published with `position` as the first slot, if it was: up to where, and whether it holds values.
+    #[inline(always)]
+    fn run_at<C: Consumers>(&self, position: usize) -> Option<(usize, usize)> {
+        let filled = self.filled(position);
+        let holds = filled & (FULL | SKIP);
+        if C::CLAIM {
+            let end = position.wrapping_add(STEP);
+            return (filled == end | holds).then_some((end, holds));
+        }
+        let end = filled - holds;
+        // One of an earlier lap ends here or before.
+        is_before(position, end).then_some((end, holds))
+    }
+
+    /// Lets the other side get ahead of a thread that has caught up with it, if it goes on: pauses until the slot that is far
+    /// ahead is ready too, but not for long. Returns whether it is worth to look again.
     #[cold]
-    fn fall_back(
-        &self,
-        marks: &Marks,
-        position: usize,
-        is_right: impl Fn(usize, usize) -> bool,
-    ) -> bool {
+    fn fall_back(&self, is_ready: impl Fn(usize) -> bool) -> bool {
         let ahead = FAR.min(self.capacity() / 4);
         if ahead == 0 {
             return false;
         }
-        // Relaxed: only about when to look properly.
-        let is_right =
-            |position| is_right(marks.of(position / STEP).load(Ordering::Relaxed), position);
-        for pauses in [1, 2, 4, 8, 16] {
+        hint::spin_loop();
+        if !is_ready(0) {
+            return false;
+        }
+        for pauses in PAUSES {
             for _ in 0..pauses {
                 hint::spin_loop();
             }
-            if !is_right(position) {
-                return false;
-            }
-            if is_right(position.wrapping_add(ahead * STEP)) {
+            if is_ready(ahead) {
                 break;
             }
         }
@@ -580,12 +657,15 @@ impl<T> Ring<T> {
     }
 
     #[cold]
-    fn step_over<C: Consumers>(&self, head: usize) {
-        if C::advance(&self.head, head, head.wrapping_add(STEP)) {
-            let freed = self.freed.of(head / STEP);
-            // Release: pairs with "mpmc: push sees slot". Nothing was read here, but whoever gave the slot up may have
-            // written to it, which this thread has acquired and passes on.
-            freed.store(head.wrapping_add(self.lap), release!("mpmc: skip frees"));
+    fn step_over<C: Consumers>(&self, head: usize, end: usize) {
+        if C::advance(&self.head, head, end) {
+            if let Some(freed) = &self.freed {
+                // Release: pairs with "mpmc: push sees slot". Nothing was read here, but whoever gave the slot up may have
+                // written to it, which this thread has acquired and passes on.
+                freed
+                    .of(head / STEP)
+                    .store(head.wrapping_add(self.lap), release!("mpmc: skip frees"));
+            }
             self.tell_freed();
         }
     }
@@ -594,15 +674,18 @@ impl<T> Ring<T> {
     #[inline(always)]
     fn take(&self, position: usize) -> T {
         let index = position / STEP;
-        self.take_from(position, self.slots.slot(index), self.freed.of(index))
+        let freed = self.freed.as_ref().map(|freed| freed.of(index));
+        self.take_from(position, self.slots.slot(index), freed)
     }
 
     #[inline(always)]
-    fn take_from(&self, position: usize, slot: &Slot<T>, freed: &AtomicUsize) -> T {
+    fn take_from(&self, position: usize, slot: &Slot<T>, freed: Option<&AtomicUsize>) -> T {
         // SAFETY: the mark said full, and there is no other consumer or moving the head past it made the value this one's.
         let value = unsafe { slot.take() };
-        // Release: pairs with "mpmc: push sees slot"; the value has been read.
-        freed.store(position.wrapping_add(self.lap), release!("mpmc: pop frees"));
+        if let Some(freed) = freed {
+            // Release: pairs with "mpmc: push sees slot"; the value has been read.
+            freed.store(position.wrapping_add(self.lap), release!("mpmc: pop frees"));
+        }
         value
     }
 
@@ -700,6 +783,12 @@ impl<T> Ring<T> {
     }
 }
 
+/// Returns whether position `a` comes before `b`.
+#[inline(always)]
+fn is_before(a: usize, b: usize) -> bool {
+    (b.wrapping_sub(a) as isize) > 0
+}
+
 /// Returns how many marks from that of `position` on are as they should be, no more than `most`.
 #[inline(always)]
 fn count_from(
@@ -734,6 +823,8 @@ struct Taken<'a, T, C: Consumers> {
     hint: &'a Hint,
     next: usize,
     end: usize,
+    /// Where what was published together with the last of them ends.
+    run_end: usize,
     consumers: PhantomData<C>,
 }
 
@@ -755,9 +846,20 @@ impl<T, C: Consumers> Taken<'_, T, C> {
         let ring = self.ring;
         let (index, count) = (self.next / STEP, self.len());
         let slots = ring.slots.runs(index, count);
-        for (slots, freed) in slots.into_iter().zip(ring.freed.runs(index, count)) {
-            for (slot, freed) in slots.iter().zip(freed) {
-                each(ring.take_from(self.step(), slot, freed));
+        match &ring.freed {
+            Some(freed) => {
+                for (slots, freed) in slots.into_iter().zip(freed.runs(index, count)) {
+                    for (slot, freed) in slots.iter().zip(freed) {
+                        each(ring.take_from(self.step(), slot, Some(freed)));
+                    }
+                }
+            }
+            None => {
+                for slots in slots {
+                    for slot in slots {
+                        each(ring.take_from(self.step(), slot, None));
+                    }
+                }
             }
         }
     }
@@ -772,6 +874,10 @@ impl<T, C: Consumers> Drop for Taken<'_, T, C> {
                 drop(self.ring.take(position));
             }
         } else {
+            if self.next != self.run_end {
+                // What is left begins here now. If the caller has panicked that may be several batches.
+                self.ring.fill_to(self.next, self.run_end, FULL);
+            }
             C::advance(&self.ring.head, self.hint.get(), self.next);
             self.hint.claimed(self.next);
         }
@@ -789,17 +895,21 @@ impl<T> Drop for Freed<'_, T> {
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        // Relaxed, here and below: all handles are gone, and with the last reference came everything they did.
-        let head = self.head.load(Ordering::Relaxed);
-        let positions = (0..self.len()).map(|offset| head.wrapping_add(offset * STEP));
-        let filled = &self.filled;
+        let ring = &*self;
+        // Relaxed: all handles are gone, and with the last reference came everything they did.
+        let head = ring.head.load(Ordering::Relaxed);
+        let positions = (0..ring.len()).map(|offset| head.wrapping_add(offset * STEP));
+        let mut full_to = head;
         let full = positions.filter(|&position| {
-            filled.of(position / STEP).load(Ordering::Relaxed) == position | FULL
+            if let Some((end, FULL)) = ring.run_at::<One>(position) {
+                full_to = end;
+            }
+            is_before(position, full_to)
         });
-        // SAFETY: no claim is under way, so the slots from head to tail that say full are the ones that hold values; they
-        // are fewer than a lap.
+        // SAFETY: no claim is under way, so the slots from head to tail that a mark calls full are the ones that hold values;
+        // they are no more than a lap.
         unsafe {
-            self.slots.drop_values(full.map(|position| position / STEP));
+            ring.slots.drop_values(full.map(|position| position / STEP));
         }
     }
 }
@@ -817,7 +927,7 @@ mod tests {
     #[test]
     fn a_hint_may_be_half_round_old() {
         for capacity in [2, 3] {
-            let (ring, _sides, _) = new(capacity, 5);
+            let (ring, _sides, _) = new::<_, Many>(capacity, 5);
             for n in 0..capacity {
                 assert_eq!(ring.try_push(&hint_before((5 + n) * STEP), n), Ok(()));
             }

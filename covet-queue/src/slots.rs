@@ -114,8 +114,9 @@ impl<T> Slots<T> {
     ///
     /// # Safety
     ///
-    /// Each index names a slot that holds a value, no two of them the same slot. Afterwards these slots hold none.
-    pub(crate) unsafe fn drop_values(&mut self, indices: impl Iterator<Item = usize>) {
+    /// Each index names a slot that holds a value and that nobody else touches, no two of them the same slot. Afterwards these
+    /// slots hold none.
+    pub(crate) unsafe fn drop_values(&self, indices: impl Iterator<Item = usize>) {
         struct Rest<I: Iterator<Item = usize>, F: FnMut(usize)>(I, F);
 
         impl<I: Iterator<Item = usize>, F: FnMut(usize)> Rest<I, F> {
@@ -130,11 +131,10 @@ impl<T> Slots<T> {
             }
         }
 
-        let slots = &*self;
         let mut rest = Rest(indices, |index| {
             // SAFETY: the caller promises a value; the iterator is past it before the value's own drop runs, so none is
             // dropped twice even if that panics.
-            drop(unsafe { slots.slot(index).take() });
+            drop(unsafe { self.slot(index).take() });
         });
         rest.drop_each();
     }

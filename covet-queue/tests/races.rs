@@ -95,6 +95,8 @@ fn a_planted_race_is_found() {
         ("mpmc: pop sees slot", "mpmc_try"),
         ("mpmc: pop frees", "mpmc_try"),
         ("mpmc: push sees slot", "mpmc_try"),
+        ("mpsc: pop frees", "mpsc_try"),
+        ("mpsc: push sees head", "mpsc_try"),
         ("bytes: commit publishes", "bytes_one_try"),
         ("bytes: read sees length", "bytes_many_try"),
         ("bytes: read frees", "bytes_one_try"),
