@@ -24,7 +24,7 @@ pub(crate) struct Elf {
     pub(crate) segments: Vec<Segment>,
     /// Whether it takes functions or variables of Python from outside.
     pub(crate) uses_python: bool,
-    /// Whether its data could hold the slot that says: fits interpreters with a GIL of their own.
+    /// Whether its data could hold the slot that says: fits interpreters with a GIL of their own, and may be believed.
     pub(crate) may_fit_own_gil: bool,
     /// Whether its code is changed while it is loaded.
     pub(crate) text_relocations: bool,
@@ -85,7 +85,7 @@ impl Elf {
             soname: None,
             needed: Vec::new(),
             search: Vec::new(),
-            may_fit_own_gil: may_fit_own_gil(data, &segments),
+            may_fit_own_gil: may_fit_own_gil(data, &segments) && !takes_numpy(data),
             segments,
             uses_python: false,
             text_relocations: false,
@@ -236,6 +236,14 @@ fn may_fit_own_gil(data: &[u8], segments: &[Segment]) -> bool {
                 found
             })
         })
+}
+
+/// Whether it takes NumPy's C functions, which it then keeps in a variable that is one for the process: whatever its definition
+/// says (SciPy's `_special_ufuncs` says that it fits), a second interpreter would get the first one's NumPy.
+fn takes_numpy(data: &[u8]) -> bool {
+    const NAMES: [&[u8; 10]; 2] = [b"_ARRAY_API", b"_UFUNC_API"];
+    data.windows(NAMES[0].len())
+        .any(|found| NAMES.iter().any(|name| found == *name))
 }
 
 /// The name of a library with the tag in the place of its first bytes; `None` for one that is too short.
