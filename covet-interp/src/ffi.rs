@@ -5,7 +5,7 @@
 
 pub use pyo3_ffi::*;
 
-use std::ffi::{CStr, c_int, c_long, c_ulong};
+use std::ffi::{CStr, c_int, c_long, c_ulong, c_void};
 use std::ptr;
 #[cfg(unix)]
 use std::sync::atomic::AtomicPtr;
@@ -125,6 +125,33 @@ pub(crate) unsafe fn unlock(mutex: *mut u8) {
     }
     #[cfg(not(Py_3_13))]
     let _ = mutex;
+}
+
+/// What [`add_pending_call`] takes.
+pub type PendingCall = unsafe extern "C" fn(*mut c_void) -> c_int;
+
+/// `Py_AddPendingCall` for an interpreter that is not main: it calls the function between two instructions of its own. Not 0 if too
+/// many wait there.
+///
+/// # Safety
+/// The interpreter is alive, and the function may be called in it, attached, with this argument.
+pub unsafe fn add_pending_call(
+    interpreter: *mut PyInterpreterState,
+    function: PendingCall,
+    argument: *mut c_void,
+) -> c_int {
+    unsafe extern "C" {
+        #[link_name = "_PyEval_AddPendingCall"]
+        fn add(
+            interpreter: *mut PyInterpreterState,
+            function: PendingCall,
+            argument: *mut c_void,
+            // "only the main thread" in 3.12, flags later.
+            flags: c_int,
+        ) -> c_int;
+    }
+    // SAFETY: as promised.
+    unsafe { add(interpreter, function, argument, 0) }
 }
 
 /// The identity that CPython gives the calling thread (`threading.get_ident()`).

@@ -7,12 +7,15 @@
 //! A thread that comes in this way gets a state that it keeps, as a borrower does ([`Slot::state_for_this_thread`]). Before the interpreter
 //! ends it is shut for them: those inside are waited for, and one that comes later sleeps for ever, as CPython's
 //! own do once it finalizes.
+//!
+//! `Py_AddPendingCall`, by which a thread leaves something to be done by whoever has the GIL next, means the main interpreter as well;
+//! here it means that of the image, and what is left to one that ends is forgotten, as CPython forgets it.
 
 use crate::attach::{Detached, attach};
 use crate::ffi;
 use crate::slot::Slot;
 use std::cell::RefCell;
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 
@@ -37,18 +40,19 @@ fn slot(number: usize) -> &'static Arc<Slot> {
 }
 
 /// The functions that an image of this number calls, with the names of those that they replace.
-pub(crate) fn functions(number: usize) -> [(&'static CStr, usize); 4] {
-    let [ensure, release, check, this] = TABLE[number];
+pub(crate) fn functions(number: usize) -> [(&'static CStr, usize); 5] {
+    let [ensure, release, check, this, add_pending] = TABLE[number];
     [
         (c"PyGILState_Ensure", ensure as usize),
         (c"PyGILState_Release", release as usize),
         (c"PyGILState_Check", check as usize),
         (c"PyGILState_GetThisThreadState", this as usize),
+        (c"Py_AddPendingCall", add_pending as usize),
     ]
 }
 
-/// Four functions of different types, as addresses.
-type Functions = [*const (); 4];
+/// Functions of different types, as addresses.
+type Functions = [*const (); 5];
 
 /// One row for each number.
 static TABLE: Table = Table(table());
@@ -72,6 +76,7 @@ const fn row<const N: usize>() -> Functions {
         release::<N> as *const (),
         check::<N> as *const (),
         this_thread_state::<N> as *const (),
+        add_pending_call::<N> as *const (),
     ]
 }
 
@@ -84,7 +89,7 @@ const fn table() -> [Functions; MOST] {
             $($table[16 * $high + $low] = row::<{ 16 * $high + $low }>();)*
         };
     }
-    let mut table = [[ptr::null(); 4]; MOST];
+    let mut table = [[ptr::null(); 5]; MOST];
     sixteen!(table, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     table
 }
@@ -109,6 +114,20 @@ unsafe extern "C" fn this_thread_state<const N: usize>() -> *mut ffi::PyThreadSt
         return ffi::current();
     }
     slot.own_state().unwrap_or(ptr::null_mut())
+}
+
+unsafe extern "C" fn add_pending_call<const N: usize>(
+    function: ffi::PendingCall,
+    argument: *mut c_void,
+) -> c_int {
+    let slot = slot(N);
+    if !slot.let_in() {
+        return 0;
+    }
+    // SAFETY: let in: the interpreter is alive. It calls the function as the image expects.
+    let added = unsafe { ffi::add_pending_call(slot.interpreter(), function, argument) };
+    slot.let_out();
+    added
 }
 
 fn is_attached(slot: &Slot) -> bool {
