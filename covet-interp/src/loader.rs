@@ -20,6 +20,7 @@ use crate::object::{Object, Raised, Source};
 use crate::support::Support;
 use std::collections::HashMap;
 use std::panic::{UnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -308,7 +309,8 @@ fn is_of_python(path: &str) -> bool {
     path.contains("/lib-dynload/")
 }
 
-/// `sys.path`, as far as it is text.
+/// `sys.path`, as far as it is text, without the folders that are packages themselves: one puts itself there while it is imported
+/// (`cv2`), and hides modules of Python from a process that has it in the front.
 ///
 /// # Safety
 /// Attached.
@@ -321,7 +323,7 @@ unsafe fn import_path() -> Vec<String> {
         }
         (0..ffi::PyList_Size(path))
             .filter_map(|i| Some(Object::borrowed(ffi::PyList_GetItem(path, i)).ok()?.text()))
-            .filter(|entry| !entry.is_empty())
+            .filter(|entry| !entry.is_empty() && !Path::new(entry).join("__init__.py").exists())
             .collect()
     }
 }
@@ -338,7 +340,10 @@ fn verdict(name: &str, path: &str) -> Verdict {
         return known.clone();
     }
     if let Some((_, needed)) = NEEDS.iter().find(|(module, _)| *module == name)
-        && let Verdict::Refused(_) = verdict(needed, &path.replace(name, needed))
+        && let file = path.replace(name, needed)
+        // Else it is built into Python.
+        && Path::new(&file).exists()
+        && let Verdict::Refused(_) = verdict(needed, &file)
     {
         let refused = refuse(name, &format!("it needs {needed}, which is refused"));
         verdicts().insert(key, (name.to_owned(), refused.clone()));
