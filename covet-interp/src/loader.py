@@ -35,6 +35,27 @@ def admit_extensions(admit, image):
         return run(module)
 
     _imp.create_dynamic, _imp.exec_dynamic = create_dynamic, exec_dynamic
+    _admit_faulthandler()
+
+
+def _admit_faulthandler():
+    """Lets faulthandler be imported, as joblib does without using it, but not be turned on: its handlers are the process's, and keep
+    the file of the interpreter that gave it to them.
+    """
+    make = _imp.create_builtin
+
+    def create_builtin(spec):
+        if spec.name != "faulthandler":
+            return make(spec)
+        module = _with_check(-1, make, spec)
+        for name in ("enable", "register", "dump_traceback_later"):
+            setattr(module, name, refuse)
+        return module
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError("faulthandler is for the whole process: turn it on in the main interpreter")
+
+    _imp.create_builtin = create_builtin
 
 
 def _importing(name):

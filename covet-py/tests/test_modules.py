@@ -47,6 +47,7 @@ USES = {
     "typing": "typing.get_type_hints(int)",
     "multiprocessing.shared_memory": "multiprocessing.shared_memory.__name__",
     "email.message": "email.message.EmailMessage().is_multipart()",
+    "faulthandler": "faulthandler.is_enabled().__class__.__name__",
     "curses": "curses.ERR",
 }
 
@@ -113,6 +114,12 @@ def missing_here():
 def test_datetime_and_decimal_always_work(pool):
     for name in ("datetime", "decimal", "zoneinfo", "json", "pickle"):
         assert pool.call(tasks.use_module, name, USES[name]) == tasks.use_module(name, USES[name])
+
+
+def test_faulthandler_is_turned_on_in_main_only(two_interpreters):
+    for function in ("enable()", "register(10)", "dump_traceback_later(1)"):
+        with pytest.raises(RuntimeError, match="in the main interpreter"):
+            two_interpreters.call(tasks.use_module, "faulthandler", f"faulthandler.{function}")
 
 
 def test_many_pools_in_a_row_load_the_same_modules():
