@@ -103,6 +103,9 @@ impl Builder {
 
     /// How many tasks and items of batches a worker runs, at least 1, before it gets a new interpreter. From 3.14 on, or with
     /// [`Builder::accept_leak`].
+    ///
+    /// Private images of extension modules stay when their interpreter ends: once all that this process has opened take more
+    /// than 1 GiB, interpreters that open more live on.
     pub fn max_tasks(mut self, tasks: u64) -> Self {
         self.max_tasks = Some(tasks);
         self

@@ -40,6 +40,7 @@ use libraries::{Copy, Libraries, Step};
 use open::Opened;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The interpreters of pools, by their address.
@@ -126,6 +127,18 @@ impl Host {
     }
 }
 
+/// Bytes of memory that images may take in a process before the interpreters that open more are not ended to be made anew any more: an
+/// image stays when its interpreter ends.
+const BUDGET: usize = 1 << 30;
+
+/// Counts an image of the slot's interpreter.
+fn count(bytes: usize, slot: &Slot) {
+    static ALL: AtomicUsize = AtomicUsize::new(0);
+    if ALL.fetch_add(bytes, Ordering::Relaxed) + bytes > BUDGET {
+        slot.stay();
+    }
+}
+
 /// Opens an image of a shared object for the attached interpreter, with the libraries that come with it.
 ///
 /// # Errors
@@ -151,7 +164,7 @@ unsafe fn open_image(path: &Path) -> Result<Opened, String> {
             // SAFETY: libraries of an extension module.
             Step::Shared(path) => unsafe { open::open(path) },
             // SAFETY: copies of them, and of itself.
-            Step::Private(copy) => unsafe { open_copy(copy, images.number) },
+            Step::Private(copy) => unsafe { open_copy(copy, images.number, &host.slot) },
         };
         match opened {
             Ok(opened) => last = Some(opened),
@@ -167,7 +180,7 @@ unsafe fn open_image(path: &Path) -> Result<Opened, String> {
 
 /// # Safety
 /// The copy is of an extension module, or of a library of one.
-unsafe fn open_copy(copy: &Copy, number: usize) -> Result<Opened, String> {
+unsafe fn open_copy(copy: &Copy, number: usize, slot: &Slot) -> Result<Opened, String> {
     let Copy {
         original,
         elf,
@@ -185,7 +198,8 @@ unsafe fn open_copy(copy: &Copy, number: usize) -> Result<Opened, String> {
             .iter()
             .map(|edit| (edit.offset, edit.bytes.len()))
             .collect();
-        opened.share_pages(elf, &original.file, &edits);
+        let shared = opened.share_pages(elf, &original.file, &edits);
+        count(elf.size().saturating_sub(shared), slot);
         Ok(opened)
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Slot {
     vacated: EventCount,
     /// Everything that has to happen in it before the first task has.
     ready: AtomicBool,
+    /// Its life has no limit any more.
+    stays: AtomicBool,
     born: Instant,
     /// Tasks, and items of batches, that ran in it.
     tasks: AtomicU64,
@@ -147,6 +149,7 @@ impl Slot {
             lost: AtomicBool::new(false),
             vacated: EventCount::new(),
             ready: AtomicBool::new(false),
+            stays: AtomicBool::new(false),
             born: Instant::now(),
             tasks: AtomicU64::new(0),
             local: UnsafeCell::new(Some(local)),
@@ -205,16 +208,28 @@ impl Slot {
 
     /// When its life is over, if it has a limit.
     pub(crate) fn worn_out_at(&self, options: &Options) -> Option<Instant> {
-        self.born.checked_add(options.max_lifetime?)
+        let limit = options.max_lifetime.filter(|_| !self.stays())?;
+        self.born.checked_add(limit)
+    }
+
+    /// Takes the limit off its life: ending it would cost more than it is worth.
+    pub(crate) fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
+    }
+
+    fn stays(&self) -> bool {
+        // Relaxed: a word by itself.
+        self.stays.load(Ordering::Relaxed)
     }
 
     /// Whether its life is over.
     pub(crate) fn is_worn_out(&self, options: &Options) -> bool {
         let tasks = || self.tasks.load(Ordering::Relaxed);
-        options.max_tasks.is_some_and(|most| tasks() >= most)
+        let worn_out = options.max_tasks.is_some_and(|most| tasks() >= most)
             || options
                 .max_lifetime
-                .is_some_and(|most| self.born.elapsed() >= most)
+                .is_some_and(|most| self.born.elapsed() >= most);
+        worn_out && !self.stays()
     }
 
     /// Counts what was run in it. The caller has the slot.

@@ -41,7 +41,9 @@ pub(crate) struct Elf {
 pub(crate) struct Segment {
     pub(crate) offset: u64,
     pub(crate) address: u64,
+    /// Bytes in the file, and in memory.
     pub(crate) size: u64,
+    pub(crate) memory: u64,
     pub(crate) writable: bool,
     pub(crate) executable: bool,
 }
@@ -153,6 +155,12 @@ impl Elf {
         Ok(())
     }
 
+    /// How many bytes of memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        let sizes = self.segments.iter().map(|segment| segment.memory);
+        sizes.sum::<u64>() as usize
+    }
+
     /// What a private copy has different: the names of libraries for which there is another (of the same length), and
     /// variables of its own in the place of those that are one for the process.
     pub(crate) fn edits(&self, renamed: impl Fn(&str) -> Option<String>) -> Vec<Edit> {
@@ -194,6 +202,7 @@ fn segments(file: &File<'_>, length: usize) -> Result<Vec<Segment>, String> {
                 offset,
                 address: header.p_vaddr(endian),
                 size,
+                memory: header.p_memsz(endian),
                 writable: flags & elf::PF_W.0 != 0,
                 executable: flags & elf::PF_X.0 != 0,
             })
