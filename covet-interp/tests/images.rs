@@ -6,7 +6,8 @@ use covet_interp::{Error, Extensions, Pool, Runtime, Task, Value, set_trial_comm
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// One test at a time: they share the command of trials, and one Python.
 fn one_at_a_time() -> MutexGuard<'static, ()> {
@@ -46,17 +47,24 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The library of the example.
-fn library() -> PathBuf {
-    // target/debug/deps/images-... -> target/debug/examples
-    let program = std::env::current_exe().unwrap();
-    let built = program.ancestors().nth(2).unwrap();
-    let library = built.join("examples/librefusing.so");
-    assert!(
-        library.exists(),
-        "cargo build --example refusing: {library:?}"
-    );
-    library
+/// The library of the example, built if it is not: cargo builds examples as tests where it runs tests.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        // target/debug/deps/images-... -> target/debug/examples
+        let program = std::env::current_exe().unwrap();
+        let built = program.ancestors().nth(2).unwrap();
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo
+            .args("build --quiet --locked --package covet-interp --example refusing".split(' '))
+            .arg("--target-dir")
+            .arg(built.parent().unwrap());
+        if built.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success(), "{cargo:?}");
+        built.join("examples/librefusing.so")
+    })
 }
 
 /// A folder with the module under these names.
