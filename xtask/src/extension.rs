@@ -7,6 +7,7 @@
 //!     extension/   cargo's target folder of the extension module
 //!     tests/       cargo's target folder of the tests, which link libpython
 //!     venv/        the environment: covet_py and what it needs from PyPI
+//!     ecosystem/   another, with the packages that are tried
 //! ```
 
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ const REQUIREMENTS: &[&str] = &["cloudpickle>=3.1,<4"];
 /// A Python that can import `covet_py`.
 pub(crate) struct Environment {
     pub(crate) python: PathBuf,
+    folder: PathBuf,
 }
 
 /// `cargo xtask python`
@@ -79,6 +81,11 @@ pub(crate) fn folder(python: &Python) -> PathBuf {
 /// # Errors
 /// The build fails, or there is no way to make an environment or to reach a package registry.
 pub(crate) fn prepare(python: &Python, packages: &[&str]) -> Result<Environment> {
+    prepare_in("venv", python, packages)
+}
+
+/// The same, in an environment of this name.
+pub(crate) fn prepare_in(name: &str, python: &Python, packages: &[&str]) -> Result<Environment> {
     let folder = folder(python);
     fs::create_dir_all(&folder).context(|| format!("making {}", folder.display()))?;
     // Two commands may want the same Python at once.
@@ -88,9 +95,9 @@ pub(crate) fn prepare(python: &Python, packages: &[&str]) -> Result<Environment>
         .context(|| format!("locking {}", path.display()))?;
 
     let library = build(python, &folder)?;
-    let environment = make_environment(python, &folder)?;
-    install_packages(&environment, &folder, &[REQUIREMENTS, packages].concat())?;
-    install_covet(python, &folder, &library)?;
+    let environment = make_environment(python, folder.join(name))?;
+    environment.install(&[REQUIREMENTS, packages].concat())?;
+    install_covet(python, &environment, &library)?;
     Ok(environment)
 }
 
@@ -121,10 +128,10 @@ fn build(python: &Python, folder: &Path) -> Result<PathBuf> {
 }
 
 /// Makes the virtual environment, unless it is there and its Python still runs.
-fn make_environment(python: &Python, folder: &Path) -> Result<Environment> {
-    let venv = folder.join("venv");
+fn make_environment(python: &Python, venv: PathBuf) -> Result<Environment> {
     let environment = Environment {
         python: venv.join("bin/python"),
+        folder: venv.clone(),
     };
     // Written last, so that an environment whose making was cut short is made again.
     let ready = venv.join(".ready");
@@ -149,41 +156,50 @@ fn make_environment(python: &Python, folder: &Path) -> Result<Environment> {
     Ok(environment)
 }
 
-/// Installs what is not yet there from PyPI.
-fn install_packages(environment: &Environment, folder: &Path, packages: &[&str]) -> Result<()> {
-    let record = folder.join("venv/.packages");
-    let installed = fs::read_to_string(&record).unwrap_or_default();
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|package| !installed.lines().any(|line| line == *package))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
+impl Environment {
+    /// Installs what is not yet there from PyPI. Only wheels: to compile a package takes minutes, and tools that may not be here.
+    ///
+    /// # Errors
+    /// What pip says.
+    pub(crate) fn install(&self, packages: &[&str]) -> Result<()> {
+        let record = self.folder.join(".packages");
+        let installed = fs::read_to_string(&record).unwrap_or_default();
+        let missing: Vec<&str> = packages
+            .iter()
+            .copied()
+            .filter(|package| !installed.lines().any(|line| line == *package))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let output = Command::new(&self.python)
+            .args(
+                "-m pip install --quiet --disable-pip-version-check --no-input --only-binary :all:"
+                    .split(' '),
+            )
+            .args(&missing)
+            .output()
+            .context(|| format!("starting {}", self.python.display()))?;
+        if !output.status.success() {
+            return Err(Error::failed(format!(
+                "pip could not install {} from its package registry; check the network, or point pip to a mirror \
+                 with PIP_INDEX_URL. It says:\n{}",
+                missing.join(", "),
+                both(&output)
+            )));
+        }
+        let all = missing
+            .iter()
+            .fold(installed, |all, package| all + package + "\n");
+        fs::write(&record, all).context(|| format!("writing {}", record.display()))
     }
-    let output = Command::new(&environment.python)
-        .args("-m pip install --quiet --disable-pip-version-check --no-input".split(' '))
-        .args(&missing)
-        .output()
-        .context(|| format!("starting {}", environment.python.display()))?;
-    if !output.status.success() {
-        return Err(Error::failed(format!(
-            "pip could not install {} from its package registry; check the network, or point pip to a mirror \
-             with PIP_INDEX_URL. It says:\n{}",
-            missing.join(", "),
-            both(&output)
-        )));
-    }
-    let all = missing
-        .iter()
-        .fold(installed, |all, package| all + package + "\n");
-    fs::write(&record, all).context(|| format!("writing {}", record.display()))
 }
 
 /// Puts the Python sources and the extension module into the environment.
-fn install_covet(python: &Python, folder: &Path, library: &Path) -> Result<()> {
-    let package = folder
-        .join("venv/lib")
+fn install_covet(python: &Python, environment: &Environment, library: &Path) -> Result<()> {
+    let package = environment
+        .folder
+        .join("lib")
         .join(format!("python{}", python.line()))
         .join("site-packages/covet_py");
     let extension = package.join(format!("_native{}", python.ext_suffix));

@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod chart;
 mod demo;
+mod ecosystem;
 mod error;
 mod extension;
 mod process;
@@ -30,6 +31,8 @@ Usage: cargo xtask COMMAND [OPTIONS]
   demo     Run a real job on every core of this machine, by Covet and by what Python has today
   test     Run every check and every test, on each Python found
   bench    Measure Covet beside its peers
+  ecosystem
+           Use packages from PyPI in two interpreters at once
   python   Run a Python that can import covet_py
 
 `cargo xtask COMMAND --help` says more. COVET_PYTHON names the Python to use, as --python does.
@@ -37,10 +40,11 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
 type Command = fn(Args) -> Result<ExitCode>;
 
-const COMMANDS: [(&str, Command); 4] = [
+const COMMANDS: [(&str, Command); 5] = [
     ("demo", demo::run),
     ("test", test::run),
     ("bench", bench::run),
+    ("ecosystem", ecosystem::run),
     ("python", extension::run_python),
 ];
 

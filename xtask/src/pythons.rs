@@ -151,6 +151,11 @@ impl Python {
         )
     }
 
+    /// Whether interpreters can have a GIL each.
+    pub(crate) fn has_own_gils(&self) -> bool {
+        self.version.1 >= OWN_GIL && !self.free_threaded
+    }
+
     /// Returns how threads of this Python share the cores, in words.
     pub(crate) fn gil(&self) -> &'static str {
         match self.version {

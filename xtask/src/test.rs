@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::args::Args;
+use crate::ecosystem;
 use crate::error::{Error, Result};
 use crate::extension;
 use crate::pythons::{self, Found, Python};
@@ -363,6 +364,10 @@ fn check_python(
         )
         .arg(&tests);
     session.step(&name("tests of covet_py"), Runner::Pytest, pytest)?;
+
+    if python.has_own_gils() {
+        ecosystem::check(python, session);
+    }
 
     let soak = name("soak of covet_py");
     if quick {
