@@ -632,3 +632,38 @@ def use_timer():
     timer.daemon = True
     timer.start()
     return called.wait(10)
+
+
+def use_numpy(n):
+    import numpy as np
+
+    a = np.arange(n, dtype=np.float64)
+    matrix = np.outer(a[:20], a[:20]) + np.eye(len(a[:20]))
+    return (
+        float(a.sum()),
+        float(np.linalg.det(matrix)),
+        np.sort(-a)[:3].tolist(),
+        float(np.random.default_rng(1).normal(size=10).sum()),
+        np.fft.fft(a[:8]).real.tolist(),
+    )
+
+
+def use_numpy_for_long(n):
+    import numpy as np
+
+    began = time.monotonic()
+    while time.monotonic() - began < 0.3:
+        np.linalg.svd(np.ones((n, n)))
+
+
+def use_numpy_forever():
+    import numpy as np
+
+    while True:
+        np.arange(1000).sum()
+
+
+def invert(matrix):
+    import numpy as np
+
+    return np.linalg.inv(matrix).tolist()

@@ -355,6 +355,10 @@ fn check_python(
         }
     };
     session.pass(&built, started);
+    // A module that refuses, and whose arrays show memory: tests that need it skip, with their reasons, where it cannot be had.
+    if let Err(error) = environment.install(&["numpy>=2.2,<3"]) {
+        eprintln!("numpy cannot be installed for {}: {error}", python.label());
+    }
     let mut pytest = Command::new(&environment.python);
     pytest
         .current_dir(workspace::root())
