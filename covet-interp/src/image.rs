@@ -98,8 +98,12 @@ pub(crate) fn may_fit(path: &str) -> bool {
         .map_or(true, |elf| elf.may_fit_own_gil)
 }
 
-/// How the attached interpreter gets them.
+/// How the attached interpreter gets them. CPython's check of extension modules, which images go round, has no switch on free-threaded
+/// builds.
 pub(crate) fn extensions() -> Extensions {
+    if ffi::FREE_THREADED_BUILD {
+        return Extensions::Strict;
+    }
     Host::current().map_or(Extensions::Strict, |host| host.extensions)
 }
 

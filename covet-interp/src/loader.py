@@ -21,7 +21,7 @@ def admit_extensions(admit, image):
             images.append(module)
             return module
         try:
-            return load(spec) if fits else _with_check(0, load, spec)
+            return load(spec) if fits or "t" in sys.abiflags else _with_check(0, load, spec)
         except ImportError as error:
             if "does not support loading in subinterpreters" in str(error):
                 admit(spec.name, spec.origin, None)
@@ -35,7 +35,8 @@ def admit_extensions(admit, image):
         return run(module)
 
     _imp.create_dynamic, _imp.exec_dynamic = create_dynamic, exec_dynamic
-    _admit_faulthandler()
+    if "t" not in sys.abiflags:
+        _admit_faulthandler()
 
 
 def _admit_faulthandler():
@@ -74,7 +75,8 @@ def _importing(name):
 def _with_check(override, function, *arguments):
     """Calls a function while CPython's check of extension modules is off (-1) or as it is by default (0).
 
-    It has to be off for a private image, and while that runs: it may make further modules of its own.
+    It has to be off for a private image, and while that runs: it may make further modules of its own. A free-threaded build has
+    no such switch.
     """
     before = _imp._override_multi_interp_extensions_check(override)
     try:
