@@ -11,6 +11,7 @@ use crate::error::{Error, PythonError};
 use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
+use crate::message::{Message, MessageRef};
 use crate::support;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -21,22 +22,22 @@ use std::time::{Duration, Instant};
 /// The time that a chunk should take.
 const TARGET: Duration = Duration::from_micros(500);
 
-/// Messages in one buffer: each ends where the next begins.
+/// Messages in one: each ends where the next begins.
 #[derive(Debug, Default)]
 pub struct Block {
-    bytes: Vec<u8>,
+    messages: Message,
     ends: Vec<usize>,
 }
 
 impl Block {
-    /// The buffer, to append one message to; [`Block::end_message`] ends it.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    /// Where to append one message; [`Block::end_message`] ends it.
+    pub fn buffer(&mut self) -> &mut Message {
+        &mut self.messages
     }
 
-    /// Ends the message that was appended to the buffer.
+    /// Ends the message that was appended.
     pub fn end_message(&mut self) {
-        self.ends.push(self.bytes.len());
+        self.ends.push(self.messages.bytes.len());
     }
 
     /// How many messages there are.
@@ -49,14 +50,14 @@ impl Block {
         self.ends.is_empty()
     }
 
-    /// How many bytes they have.
+    /// How many bytes they have, those included that they only refer to.
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.messages.size()
     }
 
-    fn message(&self, i: usize) -> &[u8] {
+    fn message(&self, i: usize) -> MessageRef<'_> {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.bytes[start..self.ends[i]]
+        self.messages.part(start, self.ends[i])
     }
 }
 
@@ -88,11 +89,11 @@ impl Chunk {
     ///
     /// # Panics
     /// When `i` is not below [`Chunk::len`].
-    pub fn result(&self, i: usize) -> Result<&[u8], PythonError> {
+    pub fn result(&self, i: usize) -> Result<MessageRef<'_>, PythonError> {
         match self.results.message(i).split_first() {
-            Some((&OK, message)) => Ok(message),
-            Some((_, error)) => Err(PythonError::read(error)),
-            None => Ok(&[]),
+            Some((OK, message)) => Ok(message),
+            Some((_, error)) => Err(PythonError::read(error.bytes())),
+            None => Ok(MessageRef::default()),
         }
     }
 }
@@ -334,7 +335,6 @@ impl Job for Batch {
             return Turn::Done;
         };
         let mut results = Block::default();
-        let mut buffer = Vec::new();
         here.begin(Arc::clone(&self) as Arc<dyn Job>);
         let began = here.open(&self.function);
         let mut failed = 0;
@@ -344,23 +344,17 @@ impl Job for Batch {
             }
             here.advance();
             let out = results.buffer();
+            let start = out.mark();
             if let Some(error) = support::read_failure(block.message(i)) {
-                out.push(RAISED);
-                out.extend_from_slice(error);
-                results.end_message();
+                out.bytes.push(RAISED);
+                out.bytes.extend_from_slice(error);
                 failed += 1;
-                continue;
-            }
-            buffer.clear();
-            buffer.extend_from_slice(block.message(i));
-            match here.call(&self.function, &mut buffer) {
-                Ok(()) => {
-                    out.push(OK);
-                    out.extend_from_slice(&buffer);
-                }
-                Err(error) => {
-                    out.push(RAISED);
-                    error.write(out);
+            } else {
+                out.bytes.push(OK);
+                if let Err(error) = here.call(&self.function, block.message(i), out) {
+                    out.truncate(start);
+                    out.bytes.push(RAISED);
+                    error.write(&mut out.bytes);
                     failed += 1;
                 }
             }

@@ -9,6 +9,7 @@ use crate::error::{Error, PythonError};
 use crate::ffi;
 use crate::function::Function;
 use crate::job::Job;
+use crate::message::{Message, MessageRef};
 use crate::object::Raised;
 use crate::shared::Shared;
 use crate::slot::{Local, Slot};
@@ -72,13 +73,18 @@ impl<'p> Entered<'p> {
         unsafe { self.slot.local() }.as_mut().ok_or(Raised)
     }
 
-    /// Calls `function` with the arguments of the message in `buffer`, and leaves the message of the result there.
+    /// Calls `function` with the arguments of a message, and appends the message of the result to `result`.
     ///
     /// # Errors
-    /// What the call raised, or what sending its result raised. Never fails otherwise.
+    /// What the call raised, or what sending its result raised: nothing is appended then. Never fails otherwise.
     #[inline]
-    pub fn call(&mut self, function: &Function, buffer: &mut Vec<u8>) -> Result<(), PythonError> {
-        self.call_noting(function, buffer, || ())
+    pub fn call<'m>(
+        &mut self,
+        function: &Function,
+        arguments: impl Into<MessageRef<'m>>,
+        result: &mut Message,
+    ) -> Result<(), PythonError> {
+        self.call_noting(function, arguments.into(), result, || ())
     }
 
     /// As [`Entered::call`], and the function remembers how long it took.
@@ -86,14 +92,16 @@ impl<'p> Entered<'p> {
     /// # Errors
     /// As [`Entered::call`].
     #[inline]
-    pub fn call_timed(
+    pub fn call_timed<'m>(
         &mut self,
         function: &Function,
-        buffer: &mut Vec<u8>,
+        arguments: impl Into<MessageRef<'m>>,
+        result: &mut Message,
     ) -> Result<(), PythonError> {
         // The clock starts when the function is there: its first import is no part of what a call costs.
         let mut began = None;
-        let outcome = self.call_noting(function, buffer, || began = Some(Instant::now()));
+        let begins = || began = Some(Instant::now());
+        let outcome = self.call_noting(function, arguments.into(), result, begins);
         if let Some(began) = began {
             function.took(began.elapsed());
         }
@@ -106,10 +114,11 @@ impl<'p> Entered<'p> {
         &mut self,
         began: Instant,
         function: &Function,
-        buffer: &mut Vec<u8>,
+        arguments: &Message,
+        result: &mut Message,
     ) -> (Result<(), PythonError>, Duration) {
         let mut is_there = false;
-        let outcome = self.call_noting(function, buffer, || is_there = true);
+        let outcome = self.call_noting(function, arguments.by_ref(), result, || is_there = true);
         let took = began.elapsed();
         if is_there {
             function.took(took);
@@ -121,7 +130,8 @@ impl<'p> Entered<'p> {
     fn call_noting(
         &mut self,
         function: &Function,
-        buffer: &mut Vec<u8>,
+        arguments: MessageRef<'_>,
+        result: &mut Message,
         begins: impl FnOnce(),
     ) -> Result<(), PythonError> {
         match self.local() {
@@ -130,9 +140,8 @@ impl<'p> Entered<'p> {
                 let outcome = unsafe {
                     functions.get(function, support).and_then(|object| {
                         begins();
-                        let result = support.call(object, buffer)?;
-                        buffer.clear();
-                        support.encode(result.as_ptr(), buffer)
+                        let returned = support.call(object, arguments)?;
+                        support.encode(returned.as_ptr(), result)
                     })
                 };
                 // SAFETY: attached, and an exception is raised.
@@ -158,7 +167,7 @@ impl<'p> Entered<'p> {
                 .resolve(support, functions.globals())
                 .and_then(|run| run.call(&[]))
                 .and_then(|result| {
-                    let mut message = Vec::new();
+                    let mut message = Message::new();
                     support.encode(result.as_ptr(), &mut message)?;
                     Ok(message)
                 });
@@ -215,6 +224,8 @@ impl<'p> Entered<'p> {
     fn end_task(&mut self) {
         if let Ok(local) = self.local() {
             local.functions.end_task();
+            // SAFETY: attached to the interpreter that `local` belongs to.
+            unsafe { local.support.empty_mailbox() };
         }
     }
 }
@@ -247,6 +258,10 @@ impl Drop for Entered<'_> {
         }
         self.slot.release();
         self.pool.idle().notify_one();
+        // What was given back meanwhile woke a worker that found the slot taken.
+        if self.slot.has_mail() {
+            self.pool.mail_came();
+        }
         // What was attached before comes back with `outside`.
     }
 }

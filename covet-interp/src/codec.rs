@@ -12,9 +12,15 @@
 //!      little-endian                      15   set: length, items      16  frozenset: the same
 //!  5   float: f64      6 complex: 2 f64   17   met before: its number, as a size
 //!  7   str: size, code units of 1 byte    18   pickle: length, the pickle as bytes, its out-of-band
-//!  8   of 2 bytes      9 of 4 bytes            buffers (PEP 574) as bytes or bytearray
+//!  8   of 2 bytes      9 of 4 bytes            buffers (PEP 574) as memoryview, bytes or bytearray
+//! 19   memoryview: number of its pin       20   Buffer: number of its pin
+//!                                       + 64   str, bytes: the number of a pin instead of size and contents
 //!                                       +128   this object is remembered: the next number, from 0
 //! ```
+//! A *pin* keeps memory in place that the message refers to instead of holding a copy (`pin.rs`). A `str` or `bytes` of at least
+//! [`PINNED`] bytes is not copied into the message but once, by its reader. A `memoryview` arrives as a read-only view of the
+//! sender's memory, and is not copied at all.
+//!
 //! What is met twice keeps its identity, cycles included: as in `marshal`, only objects that something else refers to
 //! as well are remembered, so that the common value pays nothing. That is for containers and bytearrays; a `str` or
 //! `bytes` is remembered when it is [`LARGE`], so that a message does not grow by its repetition.
@@ -24,6 +30,8 @@
 pub(crate) mod decode;
 pub(crate) mod encode;
 
+use crate::message::{Message, MessageRef};
+use crate::pin::Pin;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,9 +42,13 @@ pub const MAX_DEPTH: usize = 1000;
 /// A `str` or `bytes` of this size is remembered.
 pub(crate) const LARGE: usize = 256;
 
+/// A `str` or `bytes` of this size is pinned: to copy it twice would take longer than to give it back.
+pub(crate) const PINNED: usize = 64 << 10;
+
 static MAX_MESSAGE_SIZE: AtomicUsize = AtomicUsize::new(2 << 30);
 
-/// How many bytes a message may have: a value that is sent, or all arguments of one call. 2 GiB unless set otherwise.
+/// How many bytes of a message may be copied: of a value that is sent, or of all arguments of one call. 2 GiB unless set
+/// otherwise. What is read where it lies, a `memoryview`, a `Buffer` or an array, does not count.
 pub fn max_message_size() -> usize {
     // Relaxed: a number by itself.
     MAX_MESSAGE_SIZE.load(Ordering::Relaxed)
@@ -68,6 +80,10 @@ pub(crate) mod tag {
     pub(crate) const FROZENSET: u8 = 16;
     pub(crate) const SEEN: u8 = 17;
     pub(crate) const PICKLE: u8 = 18;
+    pub(crate) const VIEW: u8 = 19;
+    pub(crate) const BUFFER: u8 = 20;
+    /// Added to the tag of what is pinned instead of copied.
+    pub(crate) const PINNED: u8 = 64;
     /// Added to the tag of an object that may be met again.
     pub(crate) const REMEMBERED: u8 = 128;
 
@@ -111,7 +127,7 @@ impl fmt::Display for Refused {
             Self::TooLarge(size) => write!(
                 f,
                 "a value cannot be sent to another interpreter: expected a message of at most {} bytes, found at least \
-                 {size}; send it in pieces, or say where it can be read",
+                 {size}; send it in pieces, or as a memoryview, which is not copied",
                 max_message_size()
             ),
             Self::NoMemory => f.write_str("no memory for the message of a value"),
@@ -120,24 +136,30 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Appends one message to a buffer. Every append may be refused; none of them aborts for lack of memory.
+/// Appends one message. Every append may be refused; none of them aborts for lack of memory.
 #[derive(Debug)]
 pub(crate) struct Writer<'b> {
-    out: &'b mut Vec<u8>,
+    out: &'b mut Message,
     start: usize,
+    /// Bytes that the reader will copy from elsewhere.
+    pinned: usize,
 }
 
 impl<'b> Writer<'b> {
-    /// A writer of the message that begins where the buffer ends.
-    pub(crate) fn new(out: &'b mut Vec<u8>) -> Self {
-        let start = out.len();
-        Self { out, start }
+    /// A writer of the message that begins where `out` ends.
+    pub(crate) fn new(out: &'b mut Message) -> Self {
+        let start = out.bytes.len();
+        Self {
+            out,
+            start,
+            pinned: 0,
+        }
     }
 
     /// Makes room for `count` bytes more.
     #[inline]
     pub(crate) fn reserve(&mut self, count: usize) -> Result<(), Refused> {
-        if count > self.out.capacity() - self.out.len() {
+        if count > self.out.bytes.capacity() - self.out.bytes.len() {
             self.grow(count)?;
         }
         Ok(())
@@ -146,11 +168,12 @@ impl<'b> Writer<'b> {
     #[cold]
     fn grow(&mut self, count: usize) -> Result<(), Refused> {
         self.check(count)?;
-        self.out.try_reserve(count).map_err(|_| Refused::NoMemory)
+        let reserved = self.out.bytes.try_reserve(count);
+        reserved.map_err(|_| Refused::NoMemory)
     }
 
     fn check(&self, more: usize) -> Result<(), Refused> {
-        let size = (self.out.len() - self.start).saturating_add(more);
+        let size = (self.out.bytes.len() - self.start + self.pinned).saturating_add(more);
         if size > max_message_size() {
             return Err(Refused::TooLarge(size));
         }
@@ -160,7 +183,7 @@ impl<'b> Writer<'b> {
     #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         self.reserve(bytes.len())?;
-        self.out.extend_from_slice(bytes);
+        self.out.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -236,9 +259,22 @@ impl<'b> Writer<'b> {
         fill: impl FnOnce(&mut [u8]) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
         self.reserve(count)?;
-        let start = self.out.len();
-        self.out.resize(start + count, 0);
-        fill(&mut self.out[start..])
+        let start = self.out.bytes.len();
+        self.out.bytes.resize(start + count, 0);
+        fill(&mut self.out.bytes[start..])
+    }
+
+    /// The tag of a value whose contents stay where they are, and the number of their pin.
+    pub(crate) fn pin(&mut self, tag: u8, pin: Pin) -> Result<(), Refused> {
+        let number = self.out.pin(pin)?;
+        self.head(tag, number)
+    }
+
+    /// Counts bytes that are pinned, and that the reader will copy.
+    pub(crate) fn count_pinned(&mut self, bytes: usize) -> Result<(), Refused> {
+        self.check(bytes)?;
+        self.pinned += bytes;
+        Ok(())
     }
 
     /// Ends the message.
@@ -248,10 +284,11 @@ impl<'b> Writer<'b> {
     }
 }
 
-/// Reads the bytes of a message, front to back.
+/// Reads a message, front to back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'b> {
     bytes: &'b [u8],
+    pins: &'b [Pin],
 }
 
 /// The message is not one that was written here: a bug, reported instead of read.
@@ -259,8 +296,9 @@ pub(crate) struct Reader<'b> {
 pub(crate) struct Malformed;
 
 impl<'b> Reader<'b> {
-    pub(crate) fn new(bytes: &'b [u8]) -> Self {
-        Self { bytes }
+    pub(crate) fn new(message: MessageRef<'b>) -> Self {
+        let MessageRef { bytes, pins } = message;
+        Self { bytes, pins }
     }
 
     /// How many bytes are left.
@@ -311,6 +349,12 @@ impl<'b> Reader<'b> {
     pub(crate) fn sized(&mut self) -> Result<&'b [u8], Malformed> {
         let size = self.size()?;
         self.take(size)
+    }
+
+    /// The pin that is referred to.
+    pub(crate) fn pin(&mut self) -> Result<&'b Pin, Malformed> {
+        let number = self.size()?;
+        self.pins.get(number).ok_or(Malformed)
     }
 
     /// How many positional and keyword arguments a call has. Each has at least one byte, and so has each name.

@@ -83,6 +83,13 @@ unsafe extern "C" {
     #[link_name = "PyCell_Get"]
     pub fn cell_contents(cell: *mut PyObject) -> *mut PyObject;
 
+    /// `PyDict_SetDefault`: the value of the key (borrowed), which is `value` unless there was one; null with an exception raised.
+    pub(crate) fn PyDict_SetDefault(
+        dict: *mut PyObject,
+        key: *mut PyObject,
+        value: *mut PyObject,
+    ) -> *mut PyObject;
+
     #[link_name = "_PyLong_FromByteArray"]
     fn int_from_byte_array(
         bytes: *const u8,

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
+use crate::message::Message;
 use crate::pool::Shared;
 use crate::seat::Seat;
 use crate::value::Value;
@@ -67,10 +68,10 @@ pub(crate) struct Core {
     /// The worker that has to run it, if it matters.
     seat: Option<Arc<Seat>>,
     made: Instant,
-    /// The message of the arguments, until it runs.
-    arguments: Mutex<Vec<u8>>,
+    /// The message of the arguments, until it runs or is done without.
+    arguments: Mutex<Message>,
     state: AtomicU8,
-    outcome: OnceLock<Result<Vec<u8>, Error>>,
+    outcome: OnceLock<Result<Message, Error>>,
     waiting: Mutex<Waiting>,
     done: Condvar,
     process: Process,
@@ -79,7 +80,7 @@ pub(crate) struct Core {
 impl Core {
     fn new(
         function: Arc<Function>,
-        arguments: Vec<u8>,
+        arguments: Message,
         pool: Option<Arc<Shared>>,
         seat: Option<Arc<Seat>>,
     ) -> Arc<Self> {
@@ -134,9 +135,9 @@ impl Core {
         self.state() == TaskState::Cancelled
     }
 
-    fn outcome(&self) -> Option<&Result<Vec<u8>, Error>> {
-        static CANCELLED: Result<Vec<u8>, Error> = Err(Error::Cancelled);
-        static INHERITED: LazyLock<Result<Vec<u8>, Error>> = LazyLock::new(|| Err(fork::refusal()));
+    fn outcome(&self) -> Option<&Result<Message, Error>> {
+        static CANCELLED: Result<Message, Error> = Err(Error::Cancelled);
+        static INHERITED: LazyLock<Result<Message, Error>> = LazyLock::new(|| Err(fork::refusal()));
         match self.state() {
             TaskState::Queued | TaskState::Running => None,
             TaskState::Cancelled => Some(&CANCELLED),
@@ -205,18 +206,19 @@ impl Core {
             here.finish();
             return;
         }
-        let arguments = self.arguments.lock();
-        let mut buffer = std::mem::take(&mut *arguments.unwrap_or_else(PoisonError::into_inner));
+        let arguments = self.take_arguments();
+        let mut result = Message::new();
         let began = here.open(&self.function);
-        let (called, took) = here.call_since(began, &self.function, &mut buffer);
+        let (called, took) = here.call_since(began, &self.function, &arguments, &mut result);
         here.finish();
+        drop(arguments);
         let failed = u64::from(called.is_err());
         here.count(1 - failed, failed, took, began - self.made);
-        self.end(called.map(|()| buffer).map_err(Error::Python));
+        self.end(called.map(|()| result).map_err(Error::Python));
     }
 
     /// Ends the task, which is Running. The first outcome counts: a task that was given up may still return.
-    fn end(&self, outcome: Result<Vec<u8>, Error>) {
+    fn end(&self, outcome: Result<Message, Error>) {
         if self.outcome.set(outcome).is_err() {
             return;
         }
@@ -226,11 +228,18 @@ impl Core {
         self.tell(waiting);
     }
 
+    fn take_arguments(&self) -> Message {
+        let arguments = self.arguments.lock();
+        std::mem::take(&mut *arguments.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Tells those who wait that the state is final now.
     fn tell(&self, mut waiting: MutexGuard<'_, Waiting>) {
         let threads = waiting.threads;
         let observers = std::mem::take(&mut waiting.observers);
         drop(waiting);
+        // They are still there if it never ran: what they keep alive goes now.
+        drop(self.take_arguments());
         // A condition variable that nobody waits on would still cost a system call.
         if threads > 0 {
             self.done.notify_all();
@@ -294,7 +303,7 @@ impl TaskHandle {
     /// A task that is not queued yet.
     pub(crate) fn new(
         function: Arc<Function>,
-        arguments: Vec<u8>,
+        arguments: Message,
         pool: Arc<Shared>,
         seat: Option<Arc<Seat>>,
     ) -> Self {
@@ -307,7 +316,7 @@ impl TaskHandle {
 
     /// The handle of a task that is done already, with an error: one whose arguments could not be sent.
     pub fn failed(error: Error) -> Self {
-        let core = Core::new(Function::reference("", ""), Vec::new(), None, None);
+        let core = Core::new(Function::reference("", ""), Message::new(), None, None);
         core.abandon(&error);
         Self::of(core)
     }
@@ -347,7 +356,7 @@ impl TaskHandle {
     }
 
     /// The message of the result, or the error; `None` until the task is in a final state.
-    pub fn outcome(&self) -> Option<&Result<Vec<u8>, Error>> {
+    pub fn outcome(&self) -> Option<&Result<Message, Error>> {
         self.core.outcome()
     }
 

@@ -19,8 +19,9 @@
 //! thread or in an async task, and stops it. [`Router`] runs Rust and Python work beside each other, each kind on threads of
 //! its own, under one bounded admission. [`Interpreter`] is a single one, with globals that last.
 //!
-//! No Python object crosses from one interpreter to another. What crosses are bytes: values of the built-in types go by a
-//! direct codec, everything else by pickle ([`Value`] is the Rust side of it).
+//! No Python object crosses from one interpreter to another. What crosses is a [`Message`]: values of the built-in types go by
+//! a direct codec, everything else by pickle ([`Value`] is the Rust side of it). Large memory stays where it is: a message
+//! keeps it alive, and it is copied once (`str`, `bytes`) or not at all (`memoryview`, [`Buffer`], arrays).
 //!
 //! Where an interpreter cannot have its own GIL (3.11), or needs none (free-threaded builds), the same calls run in threads
 //! of the main interpreter; [`Strategy`] says which, and [`Decision`] why.
@@ -46,6 +47,7 @@
 mod attach;
 mod batch;
 mod borrow;
+mod buffer;
 mod builder;
 mod codec;
 mod cores;
@@ -70,8 +72,11 @@ mod job;
 mod life;
 mod loader;
 mod noted;
+mod mailbox;
+mod message;
 mod object;
 mod patience;
+mod pin;
 mod pool;
 mod registry;
 pub mod router;
@@ -92,6 +97,7 @@ mod worker;
 pub use attach::{Attached, Detached};
 pub use batch::{Batch, Block, Chunk};
 pub use borrow::Entered;
+pub use buffer::Buffer;
 pub use builder::Builder;
 pub use codec::{MAX_DEPTH, max_message_size, set_max_message_size};
 pub use error::{Error, PythonError};
@@ -103,6 +109,8 @@ pub use image::images;
 pub use image::verdict::set_trial_command;
 pub use interpreter::Interpreter;
 pub use loader::Verdict;
+pub use mailbox::leaked_references;
+pub use message::{Message, MessageRef};
 pub use pool::Pool;
 pub use registry::{PoolsOf, lost_workers};
 pub use router::Router;

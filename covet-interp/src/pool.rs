@@ -9,13 +9,14 @@ use crate::ffi;
 use crate::function::Function;
 use crate::handle::TaskHandle;
 use crate::job::{Job, Turn};
+use crate::message::Message;
 use crate::object::Raised;
 use crate::registry;
 pub(crate) use crate::shared::{Options, Shared};
 use crate::slot;
 use crate::stats::Stats;
 use crate::strategy::Decision;
-use crate::support::Support;
+use crate::support::{self, Support};
 use crate::task::Task;
 use crate::value::Value;
 use crate::worker;
@@ -36,19 +37,19 @@ pub struct Pool {
 }
 
 /// Where the calling interpreter imports from, as a message for `enter` in support.py.
-fn place() -> Vec<u8> {
+fn place() -> Result<Message, Error> {
     // SAFETY: a `Runtime` exists, so Python runs; a thread that is not attached visits main. Objects die attached.
     unsafe {
         let _main = ffi::current().is_null().then(|| AtMain::new());
-        let mut message = Vec::new();
+        let mut message = Message::new();
         let written = Support::load().and_then(|support| {
             let place = support.part(c"here")?.call(&[])?;
             support.encode(place.as_ptr(), &mut message)
         });
-        if let Err(Raised) = written {
-            ffi::PyErr_Clear();
+        match written {
+            Ok(()) => Ok(message),
+            Err(Raised) => Err(Error::Python(support::take_error_plainly())),
         }
-        message
     }
 }
 
@@ -60,7 +61,7 @@ impl Pool {
 
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         let workers = options.workers;
-        let shared = Shared::new(options, registry::this_interpreter(), place());
+        let shared = Shared::new(options, registry::this_interpreter(), place()?);
         registry::enlist(&shared)?;
         // Dropped after an error, it closes: the workers that run end by themselves.
         let pool = Self { shared };
@@ -158,12 +159,17 @@ impl Pool {
     /// [`Error::Python`] with what it raised; [`Error::Value`] when an argument or the result cannot cross; and as
     /// [`Pool::enter`].
     pub fn call(&self, function: &Function, arguments: &[Value]) -> Result<Value, Error> {
-        let mut message = Vec::new();
-        Value::write_call(arguments, &mut message)?;
-        self.enter()?
-            .call(function, &mut message)
+        let (mut sent, mut result) = (Message::new(), Message::new());
+        Value::write_call(arguments, &mut sent)?;
+        let mut here = self.enter()?;
+        here.call(function, &sent, &mut result)
             .map_err(Error::Python)?;
-        Value::read(&message)
+        // Large results are memory of that interpreter, which is given back there.
+        let here = result.has_pins().then_some(here);
+        let value = Value::read(&result);
+        drop(result);
+        drop(here);
+        value
     }
 
     /// Has a worker call `function` with `arguments`; waits (detached) while the queue is full.

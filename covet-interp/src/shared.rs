@@ -8,6 +8,7 @@ use crate::function::Function;
 use crate::handle::Core;
 use crate::job::{self, Job};
 use crate::loader;
+use crate::message::Message;
 use crate::patience::Patience;
 use crate::registry;
 use crate::seat::Seat;
@@ -33,7 +34,7 @@ pub(crate) struct Options {
     pub(crate) queue_size: usize,
     pub(crate) name: String,
     pub(crate) preload: Vec<String>,
-    pub(crate) initializer: Option<(Arc<Function>, Vec<u8>)>,
+    pub(crate) initializer: Option<(Arc<Function>, Message)>,
     pub(crate) shared_globals: bool,
     pub(crate) extensions: Extensions,
     pub(crate) pin: bool,
@@ -48,7 +49,7 @@ pub(crate) struct Shared {
     /// The interpreter that made it.
     home: i64,
     options: Options,
-    place: Vec<u8>,
+    place: Message,
     ring: Producer<Arc<dyn Job>>,
     intake: Consumer<Arc<dyn Job>>,
     /// Tells workers that there is something to do, or that they shall leave.
@@ -101,11 +102,13 @@ pub(crate) enum Next {
     Any(Arc<dyn Job>),
     /// A job for this worker's own interpreter.
     Own(Arc<dyn Job>),
+    /// Mail for its own interpreter, which it has taken.
+    Mail,
     Leave(Leave),
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, home: i64, place: Vec<u8>) -> Arc<Self> {
+    pub(crate) fn new(options: Options, home: i64, place: Message) -> Arc<Self> {
         let (ring, intake) = mpmc::bounded(options.queue_size);
         Arc::new(Self {
             process: Process::this(),
@@ -150,7 +153,7 @@ impl Shared {
         self.options.decision.strategy
     }
 
-    pub(crate) fn place(&self) -> &[u8] {
+    pub(crate) fn place(&self) -> &Message {
         &self.place
     }
 
@@ -321,7 +324,7 @@ impl Shared {
             if seat.is_busy() {
                 self.rest(seat);
             }
-            None
+            own.take_for_mail().then_some(Next::Mail)
         });
         // Whoever leaves may have been woken for a job that others can run.
         match found.unwrap_or(Next::Leave(Leave::WornOut)) {
@@ -332,6 +335,11 @@ impl Shared {
             }
             next => next,
         }
+    }
+
+    /// A reference was given back to an interpreter of this pool: its worker takes it if nobody else is there.
+    pub(crate) fn mail_came(&self) {
+        self.work.notify_all();
     }
 
     fn take_job(&self, seat: &Seat) -> Option<Next> {

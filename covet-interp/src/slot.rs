@@ -22,6 +22,7 @@ use crate::fork::Process;
 use crate::function::Functions;
 use crate::job::Job;
 use crate::noted;
+use crate::mailbox::Mailbox;
 use crate::object::Raised;
 use crate::seat::Seat;
 use crate::shared::Options;
@@ -53,6 +54,8 @@ pub(crate) struct Slot {
     /// Whether that is the main interpreter, for which a thread has one state whatever the slot.
     is_main: bool,
     flag: AtomicU32,
+    /// Where references to its objects are given back.
+    mailbox: Arc<Mailbox>,
     /// What runs here cannot be stopped: the owner ends it once it can.
     lost: AtomicBool,
     /// Tells its owner when the slot was released or lost.
@@ -146,6 +149,7 @@ impl Slot {
             // SAFETY: Python runs: the caller is attached.
             is_main: interpreter == unsafe { ffi::PyInterpreterState_Main() },
             flag: AtomicU32::new(LENT),
+            mailbox: Arc::clone(local.support.mailbox()),
             lost: AtomicBool::new(false),
             vacated: EventCount::new(),
             ready: AtomicBool::new(false),
@@ -176,6 +180,21 @@ impl Slot {
     pub(crate) fn release(&self) {
         self.flag.store(FREE, Ordering::Release);
         self.vacated.notify_one();
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// Whether references to its objects were given back that its worker has to drop. Main has no such worker.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.mailbox.has_mail() && !self.is_main
+    }
+
+    /// Takes the slot for its owner if there is mail and the slot is free: who has it empties the mailbox.
+    pub(crate) fn take_for_mail(&self) -> bool {
+        self.has_mail() && self.try_take()
     }
 
     /// Takes the slot for its owner, for good; waits until it is released.

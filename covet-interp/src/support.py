@@ -26,11 +26,16 @@ class RemoteTraceback(Exception):
         return f'\n"""\n{self.text}"""'
 
 
+# `Buffer`, the type of immutable bytes that interpreters share, and `mailbox` are put here by the compiled part.
+
+
 def dump(value, buffers=None):
     """Pickles anything: by reference where every interpreter can import it, else by value.
 
     What an object keeps out of its pickle (PEP 574) is appended to the list `buffers`, if there is one.
     """
+    import copyreg
+    import io
     import pickle
 
     refusal = None
@@ -39,17 +44,20 @@ def dump(value, buffers=None):
     if dates is not None and dates.datetime.__module__ != "datetime":
         _name_dates(dates)
     try:
-        data = pickle.dumps(value, _PROTOCOL, buffer_callback=take_buffer)
+        file = io.BytesIO()
+        pickler = pickle.Pickler(file, _PROTOCOL, buffer_callback=take_buffer)
+        pickler.dispatch_table = _reducers(copyreg.dispatch_table)
+        pickler.dump(value)
+        data = file.getvalue()
         # `__main__` is another module in every interpreter: what it defines must travel by value.
         if b"__main__" not in data:
             return data
     except Exception as error:
         refusal = error
     try:
-        by_value = _dump_by_value(value)
         if buffers:
             buffers.clear()
-        return by_value
+        return _dump_by_value(value, take_buffer)
     except ImportError:
         if refusal is None and not _refers_to_main(value):
             return data
@@ -66,13 +74,16 @@ def dump(value, buffers=None):
         refusal = None  # its traceback refers to this frame
 
 
-def _dump_by_value(value):
+def _dump_by_value(value, take_buffer):
     """Pickles with cloudpickle, but for what that would turn into something else."""
     import io
 
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):
+        # cloudpickle makes `bytes` of a memoryview.
+        dispatch_table = _reducers(cloudpickle.Pickler.dispatch_table)
+
         def reducer_override(self, value):
             # cloudpickle reads an open file and sends a StringIO.
             if isinstance(value, io.TextIOWrapper) and value not in (sys.stdout, sys.stderr):
@@ -80,8 +91,40 @@ def _dump_by_value(value):
             return super().reducer_override(value)
 
     with io.BytesIO() as file:
-        Pickler(file, _PROTOCOL).dump(value)
+        Pickler(file, _PROTOCOL, buffer_callback=take_buffer).dump(value)
         return file.getvalue()
+
+
+def _reduce_view(view):
+    """A memoryview as its memory, which stays where it is, and its layout."""
+    import pickle
+
+    if not view.c_contiguous:
+        view = memoryview(view.tobytes()).cast(view.format, view.shape)
+    return make_view, (pickle.PickleBuffer(view), view.format, view.shape)
+
+
+def make_view(memory, format, shape):
+    """The memoryview that `_reduce_view` took apart; read-only."""
+    view = memoryview(memory).toreadonly()
+    return view if format == "B" and len(shape) == 1 else view.cast(format, shape)
+
+
+def _reduce_buffer(buffer):
+    """A Buffer by this module, which every interpreter has."""
+    import pickle
+
+    return make_buffer, (pickle.PickleBuffer(buffer),)
+
+
+def make_buffer(memory):
+    """A Buffer of memory that is one already, or that is copied."""
+    return Buffer(memory)
+
+
+def _reducers(others):
+    """How a pickle that stays in this process takes apart what other pickles cannot, or copy."""
+    return {**others, memoryview: _reduce_view, Buffer: _reduce_buffer}
 
 
 def refuse(text):
@@ -93,6 +136,7 @@ def refuse(text):
 
 def _refers_to_main(value):
     """Whether a pickle of the value names something of `__main__`."""
+    import copyreg
     import io
     import pickle
 
@@ -105,6 +149,7 @@ def _refers_to_main(value):
             return NotImplemented
 
     pickler = Pickler(io.BytesIO(), _PROTOCOL)
+    pickler.dispatch_table = _reducers(copyreg.dispatch_table)
     pickler.dump(value)
     return pickler.found
 
@@ -139,15 +184,8 @@ def dump_call(arguments, keywords, buffers):
         raise
 
 
-def loads(data):
-    """Unpickles."""
-    import pickle
-
-    return pickle.loads(data)
-
-
-def loads_with_buffers(data, *buffers):
-    """Unpickles what was pickled with out-of-band buffers."""
+def loads(data, *buffers):
+    """Unpickles what `dump` made, with its out-of-band buffers."""
     import pickle
 
     return pickle.loads(data, buffers=buffers)
@@ -212,7 +250,8 @@ def describe(error):
 
 def revive(name, message, trace, data):
     """Makes the exception of `describe` again, with its remote traceback as the cause."""
-    error = None
+    # One that was raised for lack of memory could not be pickled for lack of memory.
+    error = MemoryError(message) if data is None and name == "MemoryError" else None
     if data is not None:
         try:
             error = loads(data)

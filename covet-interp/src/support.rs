@@ -7,14 +7,19 @@
 
 use crate::attach::{Detached, Visit};
 use crate::borrow;
+use crate::buffer;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
-use crate::codec::{Malformed, Refused, Writer, tag};
+use crate::codec::{Malformed, PINNED, Refused, Writer, tag};
 use crate::error::PythonError;
 use crate::ffi;
+use crate::mailbox::Mailbox;
+use crate::message::{Message, MessageRef};
 use crate::object::{Object, Raised, Source};
+use crate::pin::{Keep, Memory};
 use crate::worker;
 use std::ffi::CStr;
+use std::sync::Arc;
 
 pub(crate) const DIRECT: u8 = 1;
 pub(crate) const PICKLE: u8 = 2;
@@ -22,16 +27,15 @@ pub(crate) const PICKLE: u8 = 2;
 const FAILED: u8 = 3;
 
 /// Appends the error that sending an item raised, in the place of its message.
-pub fn write_failure(error: &PythonError, out: &mut Vec<u8>) {
-    out.push(FAILED);
-    error.write(out);
+pub fn write_failure(error: &PythonError, out: &mut Message) {
+    out.bytes.push(FAILED);
+    error.write(&mut out.bytes);
 }
 
 /// The error that stands in the place of a message, if one does.
-pub(crate) fn read_failure(message: &[u8]) -> Option<&[u8]> {
-    message
-        .split_first()
-        .and_then(|(&kind, error)| (kind == FAILED).then_some(error))
+pub(crate) fn read_failure(message: MessageRef<'_>) -> Option<&[u8]> {
+    let (kind, error) = message.split_first()?;
+    (kind == FAILED).then_some(error.bytes)
 }
 
 /// The Python half of this crate in one interpreter, with the functions that are needed at hand.
@@ -42,25 +46,10 @@ pub struct Support {
     module: Object,
     dump: Object,
     dump_call: Object,
-    loads: Loads,
-}
-
-/// What unpickles in one interpreter.
-#[derive(Debug)]
-pub(crate) struct Loads {
-    plain: Object,
-    with_buffers: Object,
-}
-
-impl Loads {
-    /// The object of a pickle and its out-of-band buffers.
-    pub(crate) fn call(&self, data: &Object, buffers: &[Object]) -> Result<Object, Raised> {
-        if buffers.is_empty() {
-            return self.plain.call(&[data]);
-        }
-        let all: Vec<_> = std::iter::once(data).chain(buffers).collect();
-        self.with_buffers.call(&all)
-    }
+    loads: Object,
+    /// The type of immutable bytes that interpreters share.
+    buffer: Object,
+    mailbox: Arc<Mailbox>,
 }
 
 impl Support {
@@ -85,27 +74,63 @@ impl Support {
         Ok(Self {
             dump: part(c"dump")?,
             dump_call: part(c"dump_call")?,
-            loads: Loads {
-                plain: part(c"loads")?,
-                with_buffers: part(c"loads_with_buffers")?,
-            },
+            loads: part(c"loads")?,
+            // SAFETY: attached; it is the module `_covet_support`.
+            buffer: unsafe { buffer_type_of(&module)? },
+            // SAFETY: as above.
+            mailbox: unsafe { Mailbox::of(&module)? },
             module,
         })
     }
 
     /// The references that it holds, for a garbage collector's traversal.
     pub fn references(&self) -> [&Object; 5] {
-        let Loads {
-            plain,
-            with_buffers,
-        } = &self.loads;
         [
             &self.module,
             &self.dump,
             &self.dump_call,
-            plain,
-            with_buffers,
+            &self.loads,
+            &self.buffer,
         ]
+    }
+
+    /// The Python type `Buffer` of this interpreter.
+    #[inline]
+    pub(crate) fn buffer_type(&self) -> *mut ffi::PyTypeObject {
+        self.buffer.as_ptr().cast()
+    }
+
+    /// Where references to objects of this interpreter are given back.
+    #[inline]
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// The memory that an object exports.
+    ///
+    /// # Errors
+    /// [`Raised`] with what the exporter raised, or `MemoryError`.
+    ///
+    /// # Safety
+    /// Attached to this interpreter; `object` is alive.
+    pub(crate) unsafe fn exported(
+        &self,
+        object: *mut ffi::PyObject,
+        keep: Keep,
+    ) -> Result<Memory, Raised> {
+        // SAFETY: as promised; an object of our type has a pin.
+        unsafe {
+            Memory::exported(object, keep, &self.mailbox, |exporter| {
+                (ffi::Py_TYPE(exporter) == self.buffer_type())
+                    .then(|| Arc::clone(buffer::memory(exporter)))
+            })
+        }
+    }
+
+    /// The object of a pickle and its out-of-band buffers.
+    pub(crate) fn loads(&self, data: &Object, buffers: &[Object]) -> Result<Object, Raised> {
+        let all: Vec<_> = std::iter::once(data).chain(buffers).collect();
+        self.loads.call(&all)
     }
 
     /// A function or class of the support module (`support.py`).
@@ -116,7 +141,8 @@ impl Support {
         self.module.attribute(name)
     }
 
-    /// Appends `value` as a message. Costs one copy of the value; runs Python code only when it pickles.
+    /// Appends `value` as a message. Costs one copy of the value, but for what is pinned: `str` and `bytes` of 64 KiB and more,
+    /// `memoryview`, `Buffer`, and what objects keep out of their pickles. Runs Python code only when it pickles.
     ///
     /// # Errors
     /// [`Raised`] with `PicklingError` when the value cannot be sent, is nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH)
@@ -127,16 +153,17 @@ impl Support {
     pub unsafe fn encode(
         &self,
         value: *mut ffi::PyObject,
-        out: &mut Vec<u8>,
+        out: &mut Message,
     ) -> Result<(), Raised> {
-        let start = out.len();
-        out.push(DIRECT);
-        let mut encoder = Encoder::new(out);
+        let start = out.mark();
+        out.bytes.push(DIRECT);
+        let body = out.mark();
+        let mut encoder = Encoder::new(out, self);
         // SAFETY: attached and alive, as promised.
         let mut outcome =
             unsafe { encoder.write(value, false) }.and_then(|()| encoder.out.finish());
         if let Err(Refused::Unsupported) = outcome {
-            out.truncate(start + 1);
+            out.truncate(body);
             // SAFETY: alive, as promised.
             let value = unsafe { Object::borrowed(value)? };
             outcome = self.append_pickle(&self.dump, &[&value], out);
@@ -145,6 +172,17 @@ impl Support {
             out.truncate(start);
             self.refuse(&refused, None)
         })
+    }
+
+    /// Drops what other threads gave back of this interpreter: objects whose memory was read elsewhere. What sends and receives
+    /// for a caller does it on the way.
+    ///
+    /// # Safety
+    /// Attached to this interpreter.
+    #[inline]
+    pub unsafe fn empty_mailbox(&self) {
+        // SAFETY: attached, as promised.
+        unsafe { self.mailbox.empty() }
     }
 
     /// Appends the arguments of a call as a message: `arguments` holds the positional ones, then one for each name
@@ -159,12 +197,12 @@ impl Support {
         &self,
         arguments: &[*mut ffi::PyObject],
         names: *mut ffi::PyObject,
-        out: &mut Vec<u8>,
+        out: &mut Message,
     ) -> Result<(), Raised> {
-        let start = out.len();
+        let start = out.mark();
         let mut current = 0;
         // SAFETY: alive, as promised.
-        let mut outcome = unsafe { encode_call_directly(arguments, names, out, &mut current) };
+        let mut outcome = unsafe { self.encode_call_directly(arguments, names, out, &mut current) };
         let mut place = Some(current);
         if let Err(Refused::Unsupported) = outcome {
             out.truncate(start);
@@ -176,6 +214,42 @@ impl Support {
             out.truncate(start);
             self.refuse(&refused, place)
         })
+    }
+
+    /// Appends the arguments of a call. `current` is the number of the argument that is being written.
+    ///
+    /// # Safety
+    /// As [`Support::encode_call`].
+    #[inline]
+    unsafe fn encode_call_directly(
+        &self,
+        arguments: &[*mut ffi::PyObject],
+        names: *mut ffi::PyObject,
+        out: &mut Message,
+        current: &mut usize,
+    ) -> Result<(), Refused> {
+        // SAFETY: alive and attached, as promised by the caller.
+        unsafe {
+            let named = if names.is_null() {
+                0
+            } else {
+                ffi::PyTuple_GET_SIZE(names) as usize
+            };
+            let mut encoder = Encoder::new(out, self);
+            encoder
+                .out
+                .call_head(DIRECT, arguments.len() - named, named)?;
+            // The same object may be passed twice although only the caller's frame refers to it.
+            let shared = arguments.len() > 1;
+            for (i, &argument) in arguments.iter().enumerate() {
+                *current = i;
+                encoder.write(argument, shared)?;
+            }
+            for i in 0..named {
+                encoder.write(ffi::PyTuple_GET_ITEM(names, i as isize), false)?;
+            }
+            encoder.out.finish()
+        }
     }
 
     /// Raises why a value was not written; `place` is the number of the argument that it is.
@@ -201,13 +275,14 @@ impl Support {
         Raised
     }
 
-    /// Appends a pickle and its out-of-band buffers: what `dump` in support.py makes of `values`.
+    /// Appends a pickle and its out-of-band buffers: what `dump` in support.py makes of `values`. The buffers stay where they
+    /// are, and so does a large pickle.
     #[cold]
     fn append_pickle(
         &self,
         dump: &Object,
         values: &[&Object],
-        out: &mut Vec<u8>,
+        out: &mut Message,
     ) -> Result<(), Refused> {
         // SAFETY: a `Support` is only used attached to its interpreter; `dump` returns `bytes`, and fills the list, which
         // nothing else refers to, with `PickleBuffer`s.
@@ -218,17 +293,17 @@ impl Support {
             let count = ffi::PyList_Size(buffers.as_ptr());
             let mut out = Writer::new(out);
             out.head(tag::PICKLE, 1 + count as usize)?;
-            out.sized(tag::BYTES, data.as_bytes().unwrap_or_default())?;
+            let bytes = data.as_bytes().unwrap_or_default();
+            if bytes.len() < PINNED {
+                out.sized(tag::BYTES, bytes)?;
+            } else {
+                out.count_pinned(bytes.len())?;
+                let memory = Memory::of_object(data.as_ptr(), bytes, &self.mailbox);
+                out.pin(tag::VIEW, Arc::new(memory))?;
+            }
             for i in 0..count {
-                let buffer = Object::borrowed(ffi::PyList_GetItem(buffers.as_ptr(), i))?;
-                // One dimension of bytes, whatever its shape is.
-                let view = View::of(&buffer.attribute(c"raw")?.call(&[])?)?;
-                let tag = if view.0.readonly != 0 {
-                    tag::BYTES
-                } else {
-                    tag::BYTEARRAY
-                };
-                out.sized(tag, view.bytes())?;
+                let buffer = ffi::PyList_GetItem(buffers.as_ptr(), i);
+                out.pin(tag::VIEW, Arc::new(self.exported(buffer, Keep::Bytes)?))?;
             }
             out.finish()
         }
@@ -239,7 +314,7 @@ impl Support {
         &self,
         arguments: &[*mut ffi::PyObject],
         names: *mut ffi::PyObject,
-        out: &mut Vec<u8>,
+        out: &mut Message,
     ) -> Result<(), Refused> {
         // SAFETY: alive and attached, as promised by the caller; the new tuple and dict are filled before use.
         unsafe {
@@ -268,7 +343,7 @@ impl Support {
                     return Err(Refused::Raised);
                 }
             }
-            out.push(PICKLE);
+            out.bytes.push(PICKLE);
             self.append_pickle(&self.dump_call, &[&tuple, &dict], out)
         }
     }
@@ -280,10 +355,10 @@ impl Support {
     ///
     /// # Safety
     /// Attached to this interpreter.
-    pub unsafe fn decode(&self, message: &[u8]) -> Result<Object, Raised> {
-        match message.split_first() {
+    pub unsafe fn decode<'m>(&self, message: impl Into<MessageRef<'m>>) -> Result<Object, Raised> {
+        match message.into().split_first() {
             // SAFETY: attached, as promised.
-            Some((&DIRECT, body)) => unsafe { Decoder::new(body, &self.loads) }.read(),
+            Some((DIRECT, body)) => unsafe { Decoder::new(body, self) }.read(),
             _ => Err(Malformed.into()),
         }
     }
@@ -295,16 +370,20 @@ impl Support {
     ///
     /// # Safety
     /// Attached to this interpreter.
-    pub unsafe fn call(&self, function: &Object, message: &[u8]) -> Result<Object, Raised> {
-        match message.split_first() {
+    pub unsafe fn call<'m>(
+        &self,
+        function: &Object,
+        message: impl Into<MessageRef<'m>>,
+    ) -> Result<Object, Raised> {
+        match message.into().split_first() {
             // SAFETY: attached, as promised.
-            Some((&DIRECT, body)) => unsafe {
-                call_directly(function, &mut Decoder::new(body, &self.loads))
+            Some((DIRECT, body)) => unsafe {
+                call_directly(function, &mut Decoder::new(body, self))
             },
-            Some((&PICKLE, body)) => {
+            Some((PICKLE, body)) => {
                 // SAFETY: attached; a pickled call is a tuple of a tuple and a dict, checked before use.
                 unsafe {
-                    let pair = Decoder::new(body, &self.loads).read()?;
+                    let pair = Decoder::new(body, self).read()?;
                     if ffi::PyTuple_Check(pair.as_ptr()) == 0
                         || ffi::PyTuple_GET_SIZE(pair.as_ptr()) != 2
                     {
@@ -338,11 +417,7 @@ impl Support {
                 Ok(described) => described,
                 Err(Raised) => {
                     ffi::PyErr_Clear();
-                    let kind = CStr::from_ptr((*ffi::Py_TYPE(error.as_ptr())).tp_name);
-                    plain_error(
-                        &kind.to_string_lossy(),
-                        "(it could not be described: no memory left?)",
-                    )
+                    undescribed(&error)
                 }
             }
         }
@@ -382,6 +457,29 @@ impl Support {
             ])
         }
     }
+}
+
+/// Takes the raised exception out of an interpreter as its type alone, where there may be no memory for more.
+///
+/// # Safety
+/// Attached, with an exception raised.
+pub(crate) unsafe fn take_error_plainly() -> PythonError {
+    // SAFETY: as promised; the exception is owned from here on.
+    unsafe {
+        match Object::owned(ffi::take_raised()) {
+            Ok(error) => undescribed(&error),
+            Err(Raised) => plain_error("SystemError", "a call failed without raising an exception"),
+        }
+    }
+}
+
+fn undescribed(error: &Object) -> PythonError {
+    // SAFETY: alive, and so is its type, whose name is a C string.
+    let kind = unsafe { CStr::from_ptr((*ffi::Py_TYPE(error.as_ptr())).tp_name) };
+    plain_error(
+        &kind.to_string_lossy(),
+        "(it could not be described: no memory left?)",
+    )
 }
 
 fn plain_error(kind: &str, message: &str) -> PythonError {
@@ -444,71 +542,21 @@ unsafe fn call_with_stack(function: &Object, arguments: &[&Object]) -> Result<Ob
     }
 }
 
-/// The memory of a memoryview, while this lives.
-struct View(ffi::Py_buffer);
-
-impl View {
-    /// # Safety
-    /// A thread state is attached as long as the view lives.
-    unsafe fn of(object: &Object) -> Result<Self, Raised> {
-        let mut view = std::mem::MaybeUninit::uninit();
-        // SAFETY: attached and alive, as promised; the view is filled in when 0 is returned. It is contiguous.
-        unsafe {
-            if ffi::PyObject_GetBuffer(object.as_ptr(), view.as_mut_ptr(), ffi::PyBUF_SIMPLE) < 0 {
-                return Err(Raised);
-            }
-            Ok(Self(view.assume_init()))
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        if self.0.len == 0 {
-            return &[];
-        }
-        // SAFETY: the exporter keeps the memory in place until the view is released.
-        unsafe { std::slice::from_raw_parts(self.0.buf.cast(), self.0.len as usize) }
-    }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        // SAFETY: got by `of`, released once, attached.
-        unsafe { ffi::PyBuffer_Release(&mut self.0) }
-    }
-}
-
-/// Appends the arguments of a call. `current` is the number of the argument that is being written.
+/// The type `Buffer` of the attached interpreter, which lies in its module `_covet_support`.
 ///
 /// # Safety
-/// As [`Support::encode_call`].
-#[inline]
-unsafe fn encode_call_directly(
-    arguments: &[*mut ffi::PyObject],
-    names: *mut ffi::PyObject,
-    out: &mut Vec<u8>,
-    current: &mut usize,
-) -> Result<(), Refused> {
-    // SAFETY: alive and attached, as promised by the caller.
+/// Attached; `module` is that module.
+unsafe fn buffer_type_of(module: &Object) -> Result<Object, Raised> {
+    // SAFETY: attached; the dict keeps the type that came first.
     unsafe {
-        let named = if names.is_null() {
-            0
-        } else {
-            ffi::PyTuple_GET_SIZE(names) as usize
-        };
-        let mut encoder = Encoder::new(out);
-        encoder
-            .out
-            .call_head(DIRECT, arguments.len() - named, named)?;
-        // The same object may be passed twice although only the caller's frame refers to it.
-        let shared = arguments.len() > 1;
-        for (i, &argument) in arguments.iter().enumerate() {
-            *current = i;
-            encoder.write(argument, shared)?;
+        let all = ffi::PyModule_GetDict(module.as_ptr());
+        let key = Object::string("Buffer")?;
+        let known = ffi::PyDict_GetItemWithError(all, key.as_ptr());
+        if !known.is_null() || !ffi::PyErr_Occurred().is_null() {
+            return Object::borrowed(known);
         }
-        for i in 0..named {
-            encoder.write(ffi::PyTuple_GET_ITEM(names, i as isize), false)?;
-        }
-        encoder.out.finish()
+        let made = buffer::make_type()?;
+        Object::borrowed(ffi::PyDict_SetDefault(all, key.as_ptr(), made.as_ptr()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::function::Function;
+use crate::message::Message;
 use crate::value::Value;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Task {
     /// The function, and the message of the arguments.
-    pub(crate) call: Result<(Arc<Function>, Vec<u8>), Error>,
+    pub(crate) call: Result<(Arc<Function>, Message), Error>,
     /// The worker that has to run it, if it matters.
     pub(crate) worker: Option<usize>,
 }
@@ -34,7 +35,7 @@ pub struct Task {
 impl Task {
     /// A call of `function`. The one to use when a function is called many times: each interpreter makes it once.
     pub fn new(function: Arc<Function>, arguments: &[Value]) -> Self {
-        let mut message = Vec::new();
+        let mut message = Message::new();
         let written = Value::write_call(arguments, &mut message);
         Self {
             call: written.map(|()| (function, message)),
@@ -69,7 +70,7 @@ impl Task {
     }
 
     /// A call of `function` with the arguments of a message (see [`Support`](crate::raw::Support)).
-    pub fn message(function: Arc<Function>, arguments: Vec<u8>) -> Self {
+    pub fn message(function: Arc<Function>, arguments: Message) -> Self {
         Self {
             call: Ok((function, arguments)),
             worker: None,

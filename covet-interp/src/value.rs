@@ -1,7 +1,10 @@
 //! Values that cross between Rust and any interpreter, without Python.
 
+use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, Refused, Writer, tag};
 use crate::error::Error;
+use crate::message::{Message, MessageRef};
+use crate::pin::Pin;
 use crate::support::DIRECT;
 use std::fmt;
 
@@ -50,7 +53,7 @@ pub enum Value {
     Complex(f64, f64),
     /// `str`; lone surrogates are replaced by U+FFFD
     Str(String),
-    /// `bytes`
+    /// `bytes`; what a `memoryview` shows arrives as this, copied once in the order of C
     Bytes(Vec<u8>),
     /// `bytearray`
     ByteArray(Vec<u8>),
@@ -64,11 +67,14 @@ pub enum Value {
     Set(Vec<Value>),
     /// `frozenset`, in any order
     FrozenSet(Vec<Value>),
+    /// `covet_py.Buffer`: memory that is shared, not copied
+    Buffer(Buffer),
     /// Anything else: a pickle of it (protocol 5). What holds such an object is pickled with it, as a whole.
     Pickle {
         /// The pickle.
         data: Vec<u8>,
-        /// Its out-of-band buffers (PEP 574), each [`Value::Bytes`] (read-only) or [`Value::ByteArray`].
+        /// Its out-of-band buffers (PEP 574), copied once, as [`Value::Bytes`]; sent, they may be [`Value::ByteArray`] or
+        /// [`Value::Buffer`] as well.
         buffers: Vec<Value>,
     },
 }
@@ -133,10 +139,11 @@ impl Value {
         }
     }
 
-    /// The contents of a `bytes` or `bytearray`.
+    /// The contents of a `bytes`, `bytearray` or `Buffer`.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(data) | Self::ByteArray(data) => Some(data),
+            Self::Buffer(buffer) => Some(buffer),
             _ => None,
         }
     }
@@ -150,9 +157,9 @@ impl Value {
     ///
     /// # Errors
     /// [`Error::Value`] when it cannot be a tree of values, and says why.
-    pub fn read(message: &[u8]) -> Result<Self, Error> {
-        let unreadable = match message.split_first() {
-            Some((&DIRECT, body)) => match Tree::default().read(&mut Reader::new(body), 0, false) {
+    pub fn read<'m>(message: impl Into<MessageRef<'m>>) -> Result<Self, Error> {
+        let unreadable = match message.into().split_first() {
+            Some((DIRECT, body)) => match Tree::default().read(&mut Reader::new(body), 0, false) {
                 Ok(value) => return Ok(value),
                 Err(unreadable) => unreadable,
             },
@@ -165,8 +172,8 @@ impl Value {
     ///
     /// # Errors
     /// [`Error::Value`] when one of them is too deep or all together are too large; nothing is appended then.
-    pub fn write_call(arguments: &[Value], out: &mut Vec<u8>) -> Result<(), Error> {
-        let start = out.len();
+    pub fn write_call(arguments: &[Value], out: &mut Message) -> Result<(), Error> {
+        let start = out.mark();
         let mut write = || {
             let mut out = Writer::new(out);
             out.call_head(DIRECT, arguments.len(), 0)?;
@@ -205,6 +212,7 @@ impl Value {
             }
             Self::Bytes(data) => out.sized(tag::BYTES, data),
             Self::ByteArray(data) => out.sized(tag::BYTEARRAY, data),
+            Self::Buffer(buffer) => out.pin(tag::BUFFER, buffer.pin().clone()),
             Self::Tuple(items) => all(out, tag::TUPLE, items),
             Self::List(items) => all(out, tag::LIST, items),
             Self::Set(items) => all(out, tag::SET, items),
@@ -220,6 +228,7 @@ impl Value {
                 out.head(tag::PICKLE, 1 + buffers.len())?;
                 out.sized(tag::BYTES, data)?;
                 buffers.iter().try_for_each(|buffer| match buffer {
+                    Self::Buffer(buffer) => out.pin(tag::VIEW, buffer.pin().clone()),
                     Self::ByteArray(data) => out.sized(tag::BYTEARRAY, data),
                     other => out.sized(tag::BYTES, other.as_bytes().unwrap_or_default()),
                 })
@@ -250,6 +259,7 @@ impl Value {
             Self::Str(text) => format!("a str of {} bytes", text.len()),
             Self::Bytes(data) => format!("a bytes of {} bytes", data.len()),
             Self::ByteArray(data) => format!("a bytearray of {} bytes", data.len()),
+            Self::Buffer(buffer) => format!("a Buffer of {} bytes", buffer.len()),
             Self::Tuple(items) => of("tuple", items.len()),
             Self::List(items) => of("list", items.len()),
             Self::Dict(entries) => of("dict", entries.len()),
@@ -417,25 +427,11 @@ fn plain(tag: u8, reader: &mut Reader<'_>) -> Result<Value, Malformed> {
         tag::BIG_INT => Value::big_int(reader.sized()?),
         tag::FLOAT => Value::Float(reader.f64()?),
         tag::COMPLEX => Value::Complex(reader.f64()?, reader.f64()?),
-        tag::STR_1 => Value::Str(reader.sized()?.iter().copied().map(char::from).collect()),
-        tag::STR_2 => Value::Str(text(
-            reader
-                .sized()?
-                .chunks_exact(2)
-                .map(|unit| u32::from(u16::from_ne_bytes([unit[0], unit[1]]))),
-        )),
-        tag::STR_4 => {
-            Value::Str(text(reader.sized()?.chunks_exact(4).map(|unit| {
-                u32::from_ne_bytes([unit[0], unit[1], unit[2], unit[3]])
-            })))
-        }
-        tag::BYTES => Value::Bytes(reader.sized()?.to_vec()),
-        tag::BYTEARRAY => Value::ByteArray(reader.sized()?.to_vec()),
         tag::PICKLE => {
             let count = reader.items(tag::TUPLE, 0)?;
             let mut part = || match reader.u8()? {
-                tag::BYTES => Ok(Value::Bytes(reader.sized()?.to_vec())),
-                tag::BYTEARRAY => Ok(Value::ByteArray(reader.sized()?.to_vec())),
+                tag @ (tag::BYTES | tag::BYTEARRAY) => contents(tag, reader.sized()?),
+                tag::VIEW => Ok(Value::Bytes(copy_of(reader.pin()?))),
                 _ => Err(Malformed),
             };
             let Value::Bytes(data) = part()? else {
@@ -444,6 +440,42 @@ fn plain(tag: u8, reader: &mut Reader<'_>) -> Result<Value, Malformed> {
             let buffers = (1..count).map(|_| part()).collect::<Result<_, _>>()?;
             Value::Pickle { data, buffers }
         }
+        tag::VIEW => Value::Bytes(copy_of(reader.pin()?)),
+        tag::BUFFER => {
+            let pin = reader.pin()?;
+            Value::Buffer(Buffer::of(pin).unwrap_or_else(|| copy_of(pin).into()))
+        }
+        _ if tag & tag::PINNED != 0 => {
+            let pin = reader.pin()?;
+            // SAFETY: the contents of a `str` or `bytes`, unless the message is malformed, and copied at once.
+            contents(tag & !tag::PINNED, unsafe { pin.bytes() })?
+        }
+        _ => contents(tag, reader.sized()?)?,
+    })
+}
+
+/// The bytes of memory that may be anyone's.
+fn copy_of(pin: &Pin) -> Vec<u8> {
+    // SAFETY: copied at once; what a writer does meanwhile is in it or not.
+    unsafe { pin.bytes() }.to_vec()
+}
+
+/// A `str`, `bytes` or `bytearray` of these contents.
+fn contents(tag: u8, bytes: &[u8]) -> Result<Value, Malformed> {
+    Ok(match tag {
+        tag::STR_1 => Value::Str(bytes.iter().copied().map(char::from).collect()),
+        tag::STR_2 => {
+            let (units, _) = bytes.as_chunks();
+            Value::Str(text(
+                units.iter().map(|&unit| u16::from_ne_bytes(unit).into()),
+            ))
+        }
+        tag::STR_4 => {
+            let (units, _) = bytes.as_chunks();
+            Value::Str(text(units.iter().map(|&unit| u32::from_ne_bytes(unit))))
+        }
+        tag::BYTES => Value::Bytes(bytes.to_vec()),
+        tag::BYTEARRAY => Value::ByteArray(bytes.to_vec()),
         _ => return Err(Malformed),
     })
 }
@@ -466,6 +498,7 @@ impl PartialEq for Value {
             (Self::BigInt(a), Self::BigInt(b))
             | (Self::Bytes(a), Self::Bytes(b))
             | (Self::ByteArray(a), Self::ByteArray(b)) => a == b,
+            (Self::Buffer(a), Self::Buffer(b)) => a == b,
             (Self::Tuple(a), Self::Tuple(b)) | (Self::List(a), Self::List(b)) => a == b,
             (Self::Dict(a), Self::Dict(b)) => a == b,
             (Self::Set(a), Self::Set(b)) | (Self::FrozenSet(a), Self::FrozenSet(b)) => {
@@ -503,6 +536,11 @@ impl fmt::Display for Value {
             Self::Bytes(data) => write_bytes(f, data),
             Self::ByteArray(data) => {
                 f.write_str("bytearray(")?;
+                write_bytes(f, data)?;
+                f.write_str(")")
+            }
+            Self::Buffer(data) => {
+                f.write_str("Buffer(")?;
                 write_bytes(f, data)?;
                 f.write_str(")")
             }
@@ -638,8 +676,8 @@ macro_rules! from {
     )*};
 }
 from!(bool => Bool, i8 => Int, i16 => Int, i32 => Int, i64 => Int, u8 => Int, u16 => Int, u32 => Int, f32 => Float,
-    f64 => Float, &str => Str, String => Str, char => Str, &[u8] => Bytes, Vec<u8> => Bytes, Vec<Value> => List,
-    Vec<(Value, Value)> => Dict);
+    f64 => Float, &str => Str, String => Str, char => Str, &[u8] => Bytes, Vec<u8> => Bytes, Buffer => Buffer,
+    Vec<Value> => List, Vec<(Value, Value)> => Dict);
 
 macro_rules! from_wide {
     ($($kind:ty),*) => {$(
@@ -764,10 +802,15 @@ mod tests {
     use super::*;
 
     fn message(value: &Value) -> Vec<u8> {
-        let mut message = vec![DIRECT];
+        let mut message = Message::new();
+        message.bytes.push(DIRECT);
         let mut out = Writer::new(&mut message);
         value.write(&mut out, 0).unwrap();
-        message
+        message.bytes
+    }
+
+    fn read(message: &[u8]) -> Result<Value, Error> {
+        Value::read(MessageRef::default().with_bytes(message))
     }
 
     fn nested(levels: usize) -> Value {
@@ -794,7 +837,7 @@ mod tests {
                 "Ω and 🦀",
             )),
         ));
-        assert_eq!(Value::read(&message(&value)), Ok(value));
+        assert_eq!(read(&message(&value)), Ok(value));
         let value = Value::List(vec![
             vec![0u8, 255].into(),
             Value::ByteArray(vec![7; 300]),
@@ -808,7 +851,7 @@ mod tests {
                 buffers: vec![Value::Bytes(vec![]), Value::ByteArray(vec![2])],
             },
         ]);
-        assert_eq!(Value::read(&message(&value)), Ok(value));
+        assert_eq!(read(&message(&value)), Ok(value));
     }
 
     #[test]
@@ -828,7 +871,7 @@ mod tests {
             1,
         ];
         assert_eq!(
-            Value::read(&twice).map(|value| value.to_string()),
+            read(&twice).map(|value| value.to_string()),
             Ok("[['x'], ['x'], 'x']".to_owned())
         );
     }
@@ -836,7 +879,7 @@ mod tests {
     #[test]
     fn a_cycle_is_an_error() {
         let cycle = [DIRECT, tag::LIST | tag::REMEMBERED, 1, tag::SEEN, 0];
-        assert!(error(Value::read(&cycle)).contains("holds itself"));
+        assert!(error(read(&cycle)).contains("holds itself"));
     }
 
     #[test]
@@ -848,21 +891,22 @@ mod tests {
             bomb.extend([tag::LIST | tag::REMEMBERED, 2]);
             bomb.extend(inner);
         }
-        assert!(error(Value::read(&bomb)).contains("repeats its parts"));
+        assert!(error(read(&bomb)).contains("repeats its parts"));
     }
 
     #[test]
     fn nesting_is_limited_both_ways() {
         let (most, more) = (nested(Value::MAX_DEPTH), nested(Value::MAX_DEPTH + 1));
-        assert_eq!(Value::read(&message(&most)), Ok(most));
-        let mut out = vec![7];
+        assert_eq!(read(&message(&most)), Ok(most));
+        let mut out = Message::new();
+        out.bytes.push(7);
         let refused = Value::write_call(&[more], &mut out);
-        assert_eq!(out, [7]);
+        assert_eq!(out.bytes, [7]);
         assert!(error(refused.map(|()| Value::None)).contains("at most 128 levels"));
         let mut deep = vec![DIRECT];
         deep.extend([tag::LIST, 1].repeat(1_000_000));
         deep.push(tag::NONE);
-        assert!(error(Value::read(&deep)).contains("at most 128 levels"));
+        assert!(error(read(&deep)).contains("at most 128 levels"));
     }
 
     #[test]
@@ -875,7 +919,7 @@ mod tests {
             vec![0u8; 300].into(),
         ]));
         for end in 0..message.len() {
-            assert!(Value::read(&message[..end]).is_err(), "{end}");
+            assert!(read(&message[..end]).is_err(), "{end}");
         }
     }
 
@@ -885,7 +929,7 @@ mod tests {
             let mut message = vec![DIRECT, tag, 255];
             message.extend(u64::MAX.to_ne_bytes());
             message.extend([0; 100]);
-            assert!(Value::read(&message).is_err(), "{tag}");
+            assert!(read(&message).is_err(), "{tag}");
         }
     }
 
@@ -897,7 +941,7 @@ mod tests {
                 for wide in [wide, wide.wrapping_neg()] {
                     let value = Value::from(wide);
                     assert_eq!(i64::try_from(wide).is_ok(), matches!(value, Value::Int(_)));
-                    assert_eq!(Value::read(&message(&value)), Ok(value.clone()));
+                    assert_eq!(read(&message(&value)), Ok(value.clone()));
                     assert_eq!(i128::try_from(value.clone()), Ok(wide));
                     assert_eq!(i64::try_from(value.clone()).ok(), i64::try_from(wide).ok());
                     assert_eq!(u64::try_from(value.clone()).ok(), u64::try_from(wide).ok());

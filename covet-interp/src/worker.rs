@@ -108,6 +108,9 @@ impl Worker {
         };
         let slot = Slot::taken(shared.number(), Arc::clone(seat), life.raw(), local);
         slot.keep_own_state(life.state());
+        if life.is_own() {
+            slot.mailbox().belongs_to(shared);
+        }
         shared.enter_slot(&slot, ffi::thread_ident());
         if life.is_own() {
             image::enter(&slot, shared.options().extensions);
@@ -135,6 +138,11 @@ impl Worker {
         loop {
             let (job, slot) = match shared.next_job(&self.slot) {
                 Next::Leave(why) => return why,
+                Next::Mail => {
+                    // Emptied on the way out.
+                    drop(Entered::new(Arc::clone(&self.slot), shared));
+                    continue;
+                }
                 Next::Any(job) | Next::Own(job) if !job.is_wanted() => continue,
                 Next::Any(job) => match shared.take_slot_for(&self.slot) {
                     Some(slot) => (job, slot),

@@ -5,7 +5,7 @@ use crate::errors::{raise_error, raise_remote};
 use crate::pool::may_run_here;
 use crate::state::State;
 use covet_interp::raw::{Object, Raised, write_failure};
-use covet_interp::{Batch, Block, Chunk, Error, Function, Pool, ffi};
+use covet_interp::{Batch, Block, Chunk, Error, Function, Message, Pool, ffi};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -120,6 +120,8 @@ impl Map {
         let mut left = limit;
         let mut block = Block::default();
         let mut full = FIRST_BLOCK;
+        // SAFETY: attached, as promised.
+        unsafe { state.support.empty_mailbox() };
         loop {
             // SAFETY: attached; `items` is an iterator.
             let item = unsafe {
@@ -241,14 +243,13 @@ impl Map {
 ///
 /// # Safety
 /// Attached to the interpreter of `state`.
-unsafe fn write_item(state: &State, item: &Object, out: &mut Vec<u8>) -> Result<(), Raised> {
+unsafe fn write_item(state: &State, item: &Object, out: &mut Message) -> Result<(), Raised> {
     // SAFETY: attached; the type is checked, and the tuple keeps its items alive.
     unsafe {
         if ffi::PyTuple_Check(item.as_ptr()) == 0 {
             return Err(raise(Kind::Type, "expected an iterator of tuples"));
         }
         let size = ffi::PyTuple_GET_SIZE(item.as_ptr());
-        let start = out.len();
         let sent = if size == 1 {
             state.support.encode_call(
                 &[ffi::PyTuple_GET_ITEM(item.as_ptr(), 0)],
@@ -265,7 +266,6 @@ unsafe fn write_item(state: &State, item: &Object, out: &mut Vec<u8>) -> Result<
             if ffi::PyErr_ExceptionMatches(ffi::PyExc_Exception) == 0 {
                 return Err(Raised);
             }
-            out.truncate(start);
             write_failure(&state.support.take_error(), out);
         }
         Ok(())

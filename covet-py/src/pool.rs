@@ -5,7 +5,7 @@ use crate::errors::{raise_error, raise_remote};
 use crate::state::{Once, State, method};
 use crate::{map, task};
 use covet_interp::raw::{Object, Raised};
-use covet_interp::{Entered, Error, Function, Pool, Runtime, Task, TaskHandle, ffi};
+use covet_interp::{Entered, Error, Function, Message, Pool, Runtime, Task, TaskHandle, ffi};
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -220,13 +220,40 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
     }
 }
 
-thread_local! {
-    /// A buffer that the calls of this thread use again.
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+/// The messages of one call.
+#[derive(Default)]
+struct Messages {
+    arguments: Message,
+    result: Message,
 }
 
-/// A buffer larger than this is given back to the allocator after a call.
-const MOST_KEPT: usize = 1 << 20;
+impl Messages {
+    /// A message with more room than this is given back to the allocator after a call.
+    const MOST_KEPT: usize = 1 << 20;
+
+    /// Empties them, attached to the caller's interpreter.
+    #[inline]
+    fn clear(&mut self, pool: &Pool) {
+        let Self { arguments, result } = self;
+        arguments.clear();
+        if result.has_pins() {
+            // A large result is memory of the interpreter that made it: it is given back there at once, if that is idle.
+            let _there = pool.try_enter();
+            result.clear();
+        }
+        result.clear();
+        for message in [arguments, result] {
+            if message.capacity() > Self::MOST_KEPT {
+                *message = Message::new();
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// Room that the calls of this thread use again.
+    static MESSAGES: Cell<Option<Box<Messages>>> = const { Cell::new(None) };
+}
 
 /// # Safety
 /// As [`Method`].
@@ -240,12 +267,10 @@ unsafe fn call(
         let pool = pool_of(this)?;
         let (callable, arguments) = arguments.split_first("a function")?;
         let function = state.function(callable)?;
-        let mut buffer = BUFFER.take();
-        buffer.clear();
-        let result = call_with(state, pool, function, arguments, &mut buffer);
-        if buffer.capacity() <= MOST_KEPT {
-            BUFFER.set(buffer);
-        }
+        let mut messages = MESSAGES.take().unwrap_or_default();
+        let result = call_with(state, pool, function, arguments, &mut messages);
+        messages.clear(pool);
+        MESSAGES.set(Some(messages));
         result
     }
 }
@@ -258,23 +283,27 @@ unsafe fn call_with(
     pool: &Arc<Pool>,
     function: Arc<Function>,
     arguments: Arguments<'_>,
-    buffer: &mut Vec<u8>,
+    messages: &mut Messages,
 ) -> Result<Object, Raised> {
-    // SAFETY: attached and alive, as promised; `buffer` holds the message of the result once a call has succeeded.
+    let Messages {
+        arguments: sent,
+        result,
+    } = messages;
+    // SAFETY: attached and alive, as promised; `result` holds the message of the result once a call has succeeded.
     unsafe {
+        state.support.empty_mailbox();
         state
             .support
-            .encode_call(arguments.all, arguments.names, buffer)?;
+            .encode_call(arguments.all, arguments.names, sent)?;
         if may_run_here(state, &function)
             && let Some(here) = enter(state, pool)?
         {
-            let outcome = run(here, state, &function, buffer);
-            return match outcome {
-                Ok(()) => state.support.decode(buffer),
+            return match run(here, state, &function, sent, result) {
+                Ok(()) => state.support.decode(&*result),
                 Err(error) => Err(raise_remote(state, &error)),
             };
         }
-        let task = prepare(state, pool, Task::message(function, std::mem::take(buffer)))?;
+        let task = prepare(state, pool, Task::message(function, std::mem::take(sent)))?;
         queue(state, pool, &task)?;
         if let Err(Raised) = state.wait(None, |until| task.wait(until)) {
             // Ctrl-C: nobody waits for it any more.
@@ -290,12 +319,13 @@ fn run(
     mut here: Entered<'_>,
     state: &State,
     function: &Function,
-    buffer: &mut Vec<u8>,
+    arguments: &Message,
+    result: &mut Message,
 ) -> Result<(), covet_interp::PythonError> {
     if state.handles_signals() || function.cost().is_none() {
-        here.call_timed(function, buffer)
+        here.call_timed(function, arguments, result)
     } else {
-        here.call(function, buffer)
+        here.call(function, arguments, result)
     }
 }
 
@@ -378,7 +408,8 @@ unsafe fn submit_with(
         if pool.is_closed() {
             return Err(raise_error(state, &pool.refusal()));
         }
-        let mut message = Vec::new();
+        let mut message = Message::new();
+        state.support.empty_mailbox();
         let sent = state.function(callable).and_then(|function| {
             state
                 .support
@@ -484,7 +515,7 @@ unsafe fn start(
             let all: Vec<_> = (0..ffi::PyTuple_GET_SIZE(initargs.as_ptr()))
                 .map(|i| ffi::PyTuple_GET_ITEM(initargs.as_ptr(), i))
                 .collect();
-            let mut message = Vec::new();
+            let mut message = Message::new();
             state
                 .support
                 .encode_call(&all, ptr::null_mut(), &mut message)?;

@@ -176,7 +176,13 @@ pub(crate) unsafe fn fill(module: *mut ffi::PyObject) -> Result<(), Raised> {
             _ => Err(Raised),
         };
         let support = Support::load()?;
-        for name in [c"RemoteError", c"RemoteTraceback"] {
+        // Pickled for another process, it is found by this name.
+        let buffer = support.part(c"Buffer")?;
+        let home = Object::string("covet_py")?;
+        if ffi::PyObject_SetAttrString(buffer.as_ptr(), c"__module__".as_ptr(), home.as_ptr()) < 0 {
+            return Err(Raised);
+        }
+        for name in [c"Buffer", c"RemoteError", c"RemoteTraceback"] {
             let part = support.part(name)?;
             if ffi::PyModule_AddObjectRef(module, name.as_ptr(), part.as_ptr()) < 0 {
                 return Err(Raised);
@@ -262,7 +268,7 @@ macro_rules! method {
 }
 pub(crate) use method;
 
-pub(crate) static mut METHODS: [ffi::PyMethodDef; 11] = [
+pub(crate) static mut METHODS: [ffi::PyMethodDef; 12] = [
     method!(
         c"next_completions",
         ffi::PyMethodDefPointer { PyCFunction: next_completions },
@@ -294,6 +300,14 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 11] = [
         },
         ffi::METH_NOARGS,
         c"lost_workers($module, /)\n--\n\nHow many threads are stuck in an interpreter, so that Python must not be finalized."
+    ),
+    method!(
+        c"leaked_references",
+        ffi::PyMethodDefPointer {
+            PyCFunction: leaked_references
+        },
+        ffi::METH_NOARGS,
+        c"leaked_references($module, /)\n--\n\nHow many objects were kept for good, because their interpreter ended while their memory was in use elsewhere."
     ),
     method!(
         c"fork_is_safe",
@@ -418,6 +432,16 @@ unsafe extern "C" fn lost_workers(
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached.
     entry::object(|| unsafe { Object::owned(ffi::PyLong_FromSize_t(covet_interp::lost_workers())) })
+}
+
+unsafe extern "C" fn leaked_references(
+    _: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached.
+    entry::object(|| unsafe {
+        Object::owned(ffi::PyLong_FromSize_t(covet_interp::leaked_references()))
+    })
 }
 
 unsafe extern "C" fn fork_is_safe(

@@ -1,13 +1,16 @@
 """Functions that workers import by name."""
 
+import array
 import collections
 import dataclasses
 import enum
+import os
 import pickle
 import sys
 import threading
 import time
 import typing
+import weakref
 
 
 def same(value):
@@ -215,6 +218,71 @@ def peak_memory():
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def resident_memory():
+    """What this process has now, in bytes; memory that it shares with others in part."""
+    with open("/proc/self/smaps_rollup") as rollup:
+        return next(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Pss:"))
+
+
+class Exporter(array.array):
+    """Memory whose owner is told when nobody uses it."""
+
+    def __new__(cls, size):
+        return super().__new__(cls, "B", b"\7" * size)
+
+    def is_free(self):
+        try:
+            self.append(0)
+        except BufferError:
+            return False
+        self.pop()
+        return True
+
+
+def make_view(size, when_gone=None):
+    """A view of new memory; its end is written to the file descriptor `when_gone`."""
+    exporter = Exporter(size)
+    if when_gone is not None:
+        weakref.finalize(exporter, os.write, when_gone, b"gone").atexit = False
+    return memoryview(exporter)
+
+
+def make_buffer(data):
+    return _covet_support().Buffer(data)
+
+
+def _covet_support():
+    return sys.modules["_covet_support"]
+
+
+def released_view(_):
+    view = memoryview(b"abc")
+    view.release()
+    return view
+
+
+def write_to(view):
+    view[0] = 1
+
+
+def fail_with(view):
+    """Raises an error that refers to the view, as its traceback does."""
+    raise ValueError("carries", view)
+
+
+KEPT = []
+
+
+def keep(value):
+    """Holds on to the value until the next one comes."""
+    KEPT[:] = [value]
+
+
+def sum_of_pages(table):
+    """Reads one byte of each page."""
+    return sum(memoryview(table)[::4096])
 
 
 def depth(value):

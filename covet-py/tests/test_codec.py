@@ -236,15 +236,6 @@ def test_a_value_of_3_gib_is_refused_before_it_is_copied(pool, send, wrap):
     assert send(1) == 1
 
 
-@pytest.mark.parametrize("memory", [b"read-only" * 10_000, bytearray(100_000), b"", bytearray()], ids=lambda memory: f"{type(memory).__name__} {len(memory)}")
-def test_memory_outside_a_pickle_arrives_with_its_type(send, memory):
-    assert_alike(send(tasks.Words(memory)).memory, memory)
-    a, b = send([tasks.Words(memory), [tasks.Words(memory)]])
-    assert_alike([a.memory, b[0].memory], [memory, memory])
-
-
-
-
 ONE_OBJECT = {
     "list": list,
     "dict": dict,

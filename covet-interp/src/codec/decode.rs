@@ -1,9 +1,13 @@
 //! A message to Python objects of the attached interpreter.
 
 use super::{MAX_DEPTH, Malformed, Reader, tag};
+use crate::buffer;
 use crate::ffi;
+use crate::message::MessageRef;
 use crate::object::{Object, Raised};
-use crate::support::Loads;
+use crate::pin::{self, Pin};
+use crate::support::Support;
+use std::sync::Arc;
 
 impl From<Malformed> for Raised {
     #[cold]
@@ -22,7 +26,7 @@ impl From<Malformed> for Raised {
 /// Makes the objects of one message.
 pub(crate) struct Decoder<'b> {
     pub(crate) reader: Reader<'b>,
-    loads: &'b Loads,
+    support: &'b Support,
     /// Remembered objects by number.
     seen: Vec<Seen>,
 }
@@ -37,11 +41,11 @@ struct Seen {
 
 impl<'b> Decoder<'b> {
     /// # Safety
-    /// A thread state of the interpreter of `loads` is attached as long as the decoder lives.
-    pub(crate) unsafe fn new(bytes: &'b [u8], loads: &'b Loads) -> Self {
+    /// A thread state of the interpreter of `support` is attached as long as the decoder lives.
+    pub(crate) unsafe fn new(message: MessageRef<'b>, support: &'b Support) -> Self {
         Self {
-            reader: Reader::new(bytes),
-            loads,
+            reader: Reader::new(message),
+            support,
             seen: Vec::new(),
         }
     }
@@ -91,15 +95,49 @@ impl<'b> Decoder<'b> {
                 }
                 tag::PICKLE => self.read_pickle(),
                 _ if tag & tag::REMEMBERED != 0 => self.read_remembered(tag & !tag::REMEMBERED),
-                _ => Err(Malformed.into()),
+                _ => self.read_pinned(tag),
             }
         }
+    }
+
+    /// Reads what is not in the message itself.
+    #[cold]
+    fn read_pinned(&mut self, tag: u8) -> Result<Object, Raised> {
+        const STR_1: u8 = tag::STR_1 | tag::PINNED;
+        const STR_2: u8 = tag::STR_2 | tag::PINNED;
+        const STR_4: u8 = tag::STR_4 | tag::PINNED;
+        const BYTES: u8 = tag::BYTES | tag::PINNED;
+        if !matches!(tag, STR_1 | STR_2 | STR_4 | BYTES | tag::VIEW | tag::BUFFER) {
+            return Err(Malformed.into());
+        }
+        let pin = self.reader.pin()?;
+        // SAFETY: attached; the bytes are those of a `str` or `bytes`, unless the message is malformed, and copied at once.
+        unsafe {
+            match tag {
+                tag::BUFFER => self.buffer(pin),
+                tag::VIEW => {
+                    let buffer = self.buffer(pin)?;
+                    Object::owned(ffi::PyMemoryView_FromObject(buffer.as_ptr()))
+                }
+                BYTES => Object::bytes(pin.bytes()),
+                STR_1 => string(1, pin.bytes()),
+                STR_2 => string(2, pin.bytes()),
+                _ => string(4, pin.bytes()),
+            }
+        }
+    }
+
+    fn buffer(&self, pin: &Pin) -> Result<Object, Raised> {
+        // SAFETY: attached to the interpreter of `support`, whose type it is.
+        unsafe { buffer::make(self.support.buffer_type(), Arc::clone(pin)) }
     }
 
     #[cold]
     fn read_remembered(&mut self, tag: u8) -> Result<Object, Raised> {
         // Nothing but these may be met again; what has items is not read here.
-        if !(tag::STR_1..=tag::BYTEARRAY).contains(&tag) {
+        if !(tag::STR_1..=tag::BYTEARRAY).contains(&(tag & !tag::PINNED))
+            && !matches!(tag, tag::VIEW | tag::BUFFER)
+        {
             return Err(Malformed.into());
         }
         let object = self.read_plain(tag)?;
@@ -123,13 +161,13 @@ impl<'b> Decoder<'b> {
             .map(|_| {
                 let tag = self.reader.u8()?;
                 match tag {
-                    tag::BYTES | tag::BYTEARRAY => self.read_plain(tag),
+                    tag::BYTES | tag::BYTEARRAY | tag::VIEW => self.read_plain(tag),
                     _ => Err(Malformed.into()),
                 }
             })
             .collect::<Result<Vec<_>, Raised>>()?;
         match parts.split_first() {
-            Some((data, buffers)) => self.loads.call(data, buffers),
+            Some((data, buffers)) => self.support.loads(data, buffers),
             None => Err(Malformed.into()),
         }
     }
@@ -317,46 +355,41 @@ unsafe fn string(width: u8, units: &[u8]) -> Result<Object, Raised> {
     if !units.len().is_multiple_of(usize::from(width)) {
         return Err(Malformed.into());
     }
-    // CPython reads code units at their own alignment; a message does not pad.
-    if width == 2 {
-        let (aligned, copy);
-        // SAFETY: every pair of bytes is a u16.
-        let units = match unsafe { units.align_to::<u16>() } {
-            ([], all, []) => {
-                aligned = all;
-                aligned
-            }
-            _ => {
-                copy = units
-                    .chunks_exact(2)
-                    .map(|unit| u16::from_ne_bytes([unit[0], unit[1]]))
-                    .collect::<Vec<_>>();
-                &copy
-            }
-        };
-        // SAFETY: attached; aligned.
-        return unsafe { from_units(2, units.as_ptr().cast(), units.len()) };
-    }
-    let (aligned, copy);
-    // SAFETY: every four bytes are a u32.
-    let units = match unsafe { units.align_to::<u32>() } {
-        ([], all, []) => {
-            aligned = all;
-            aligned
+    // SAFETY: attached; aligned, and every unit of 4 bytes is a code point.
+    unsafe {
+        if width == 2 {
+            let mut copy = Vec::new();
+            let units = aligned(units, u16::from_ne_bytes, &mut copy)?;
+            return from_units(2, units.as_ptr().cast(), units.len());
         }
-        _ => {
-            copy = units
-                .chunks_exact(4)
-                .map(|unit| u32::from_ne_bytes([unit[0], unit[1], unit[2], unit[3]]))
-                .collect::<Vec<_>>();
-            &copy
+        let mut copy = Vec::new();
+        let units = aligned(units, u32::from_ne_bytes, &mut copy)?;
+        if units.iter().any(|&unit| unit > u32::from(char::MAX)) {
+            return Err(Malformed.into());
         }
-    };
-    if units.iter().any(|&unit| unit > u32::from(char::MAX)) {
-        return Err(Malformed.into());
+        from_units(4, units.as_ptr().cast(), units.len())
     }
-    // SAFETY: attached; aligned, and every unit is a code point.
-    unsafe { from_units(4, units.as_ptr().cast(), units.len()) }
+}
+
+/// Code units of `N` bytes at their own alignment, where CPython reads them: a message does not pad. Copies them if need be.
+///
+/// # Safety
+/// A thread state is attached; any `N` bytes are a `U`.
+unsafe fn aligned<'u, const N: usize, U>(
+    units: &'u [u8],
+    unit: impl Fn([u8; N]) -> U,
+    copy: &'u mut Vec<U>,
+) -> Result<&'u [U], Raised> {
+    // SAFETY: attached, and any bytes will do, as promised.
+    unsafe {
+        if let ([], all, []) = units.align_to() {
+            return Ok(all);
+        }
+        let (units, _) = units.as_chunks();
+        *copy = pin::vec_of(units.len())?;
+        copy.extend(units.iter().map(|&bytes| unit(bytes)));
+        Ok(copy)
+    }
 }
 
 /// # Safety

@@ -1,10 +1,15 @@
 //! Python objects to a message.
 
-use super::{LARGE, MAX_DEPTH, Refused, Writer, tag};
+use super::{LARGE, MAX_DEPTH, PINNED, Refused, Writer, tag};
+use crate::buffer;
 use crate::ffi;
+use crate::message::Message;
 use crate::object::{Object, Raised};
+use crate::pin::{Keep, Memory};
+use crate::support::Support;
 use std::collections::HashMap;
 use std::ptr;
+use std::sync::Arc;
 
 impl From<Raised> for Refused {
     fn from(_: Raised) -> Self {
@@ -14,19 +19,21 @@ impl From<Raised> for Refused {
 
 /// Writes the values of one message.
 ///
-/// On builds with a GIL nothing in here allocates a Python object or drops one, so no Python code runs, nothing that is read
+/// On builds with a GIL nothing in here allocates a Python object that the collector tracks, or drops one, so no Python code runs, nothing that is read
 /// changes, and what is borrowed stays alive. On free-threaded builds, where other threads could change a container
 /// meanwhile, its items are read from a copy.
 pub(crate) struct Encoder<'b> {
     pub(crate) out: Writer<'b>,
+    support: &'b Support,
     seen: Seen,
 }
 
 impl<'b> Encoder<'b> {
-    /// An encoder of the message that begins where the buffer ends.
-    pub(crate) fn new(out: &'b mut Vec<u8>) -> Self {
+    /// An encoder of the message that begins where `out` ends.
+    pub(crate) fn new(out: &'b mut Message, support: &'b Support) -> Self {
         Self {
             out: Writer::new(out),
+            support,
             seen: Seen::default(),
         }
     }
@@ -126,10 +133,17 @@ impl<'b> Encoder<'b> {
         tag: u8,
         units: &[u8],
     ) -> Result<(), Refused> {
-        // SAFETY: alive.
-        match unsafe { self.remember(value, false, tag)? } {
-            Some(tag) => self.out.sized(tag, units),
-            None => Ok(()),
+        // SAFETY: alive, attached; `units` is what a `str` or `bytes` consists of.
+        unsafe {
+            match self.remember(value, false, tag)? {
+                Some(tag) if units.len() >= PINNED => {
+                    self.out.count_pinned(units.len())?;
+                    let memory = Memory::of_object(value, units, self.support.mailbox());
+                    self.out.pin(tag | tag::PINNED, Arc::new(memory))
+                }
+                Some(tag) => self.out.sized(tag, units),
+                None => Ok(()),
+            }
         }
     }
 
@@ -229,12 +243,25 @@ impl<'b> Encoder<'b> {
                 let number = ffi::PyComplex_AsCComplex(value);
                 self.out.complex(number.real, number.imag)?;
                 return Ok(None);
+            } else if kind == &raw mut ffi::PyMemoryView_Type {
+                tag::VIEW
+            } else if kind == self.support.buffer_type() {
+                tag::BUFFER
             } else {
                 return Err(Refused::Unsupported);
             };
             let Some(head) = self.remember(value, shared, tag)? else {
                 return Ok(None);
             };
+            if tag == tag::VIEW {
+                let memory = self.support.exported(value, Keep::Shape)?;
+                self.out.pin(head, Arc::new(memory))?;
+                return Ok(None);
+            }
+            if tag == tag::BUFFER {
+                self.out.pin(head, Arc::clone(buffer::memory(value)))?;
+                return Ok(None);
+            }
             if tag == tag::BYTEARRAY {
                 let copy = snapshot(value, tag)?;
                 let bytes = match &copy {

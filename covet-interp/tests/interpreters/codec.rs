@@ -6,7 +6,7 @@
 use crate::common::{on_big_stack, pool, raised};
 use covet_interp::ffi;
 use covet_interp::raw::{Object, Raised, Support};
-use covet_interp::{Error, Function, MAX_DEPTH, Pool, Value};
+use covet_interp::{Error, Function, MAX_DEPTH, Message, MessageRef, Pool, Value};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -203,6 +203,8 @@ fn eval(pool: &Pool, expression: &str) -> Result<Value, Error> {
 const OBJECTS: &str = "
 shared, cycle, large = (1, frozenset({2})), [3], 'large' * 100
 cycle.append((cycle, {'k': cycle}))
+import array, sys
+view, buffer = memoryview(b'view'), sys.modules['_covet_support'].Buffer(b'buffer')
 objects = [
     [None, True, False, 1, -1, 1 << 200, 0.5, 1j, 'a', '\\xe9', '\\u20ac' * 3, '\\U0001f600', b'b', bytearray(b'c')],
     {1: [2, (3, {4: 5})], 'a': {'b', (6, 7)}, (8, (9,)): frozenset({10, frozenset()})},
@@ -210,11 +212,14 @@ objects = [
     cycle, [[cycle], cycle], [large, large, {large: large}, large.encode(), bytearray(300)],
     [[[[[[]]]]], ((((),),),), {'a': {'b': {'c': {}}}}], list(range(300)), {str(i): i for i in range(300)},
     [part for part in ([0], {1}, {2: 3}) for _ in range(3)],
+    [*(size * text for text in ('a', '\\xe9', '\\u20ac', '\\U0001f600', b'b') for size in [1 << 16]), bytearray(1 << 16)],
+    [2 * [view], {'k': view}, memoryview(array.array('d', range(6))).cast('B').cast('d', (2, 3)), view[::2], view[:0]],
+    [2 * [buffer], {buffer}, memoryview(buffer), buffer[1:2], sys.modules['_covet_support'].Buffer(b'')],
 ]
 ";
 
 /// A support that never unpickles (pickles are code, and trusted), and the messages of `OBJECTS`. Attached.
-fn support_and_messages() -> (Support, Vec<Vec<u8>>) {
+fn support_and_messages() -> (Support, Vec<Message>) {
     // SAFETY: the caller is attached as long as it uses what it gets; every object is alive where it is used.
     unsafe {
         Support::load().unwrap();
@@ -224,24 +229,19 @@ fn support_and_messages() -> (Support, Vec<Vec<u8>>) {
         let modules = ffi::PyImport_GetModuleDict();
         let module = ffi::PyDict_GetItemString(modules, c"_covet_support".as_ptr());
         let module = Object::borrowed(module).unwrap();
-        let names = [c"loads", c"loads_with_buffers"];
-        let before = names.map(|name| module.attribute(name).unwrap());
-        let set = |name: &std::ffi::CStr, value: &Object| {
-            ffi::PyObject_SetAttrString(module.as_ptr(), name.as_ptr(), value.as_ptr())
+        let before = module.attribute(c"loads").unwrap();
+        let set = |value: &Object| {
+            ffi::PyObject_SetAttrString(module.as_ptr(), c"loads".as_ptr(), value.as_ptr())
         };
-        // No Python code runs until they are back: where the interpreter is shared, nobody else sees them.
-        for name in names {
-            set(name, &refuse);
-        }
+        // No Python code runs until it is back: where the interpreter is shared, nobody else sees it.
+        set(&refuse);
         let support = Support::load().unwrap();
-        for (name, value) in names.iter().zip(&before) {
-            set(name, value);
-        }
+        set(&before);
         let module = Object::module_from_source(c"objects", OBJECTS).unwrap();
         let objects = module.attribute(c"objects").unwrap();
         let messages = (0..ffi::PyList_Size(objects.as_ptr()))
             .map(|i| {
-                let mut message = Vec::new();
+                let mut message = Message::new();
                 support
                     .encode(ffi::PyList_GetItem(objects.as_ptr(), i), &mut message)
                     .unwrap();
@@ -262,17 +262,19 @@ fn a_mutated_message_is_read_or_refused() {
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
         let (mut read, mut refused) = (0, 0);
         for _ in 0..rounds {
-            let mut message = messages[random.below(messages.len())].clone();
+            let message = messages[random.below(messages.len())].by_ref();
+            let mut bytes = message.bytes().to_vec();
             for _ in 0..=random.below(3) {
-                mutate(&mut message, &messages, &mut random);
+                mutate(&mut bytes, &messages, &mut random);
             }
-            let _ = Value::read(&message);
+            let message = message.with_bytes(&bytes);
+            let _ = Value::read(message);
             // SAFETY: attached; the object dies before the guard.
             unsafe {
-                match support.decode(&message) {
+                match support.decode(message) {
                     Ok(object) => {
                         read += 1;
-                        let mut again = Vec::new();
+                        let mut again = Message::new();
                         if let Err(Raised) = support.encode(object.as_ptr(), &mut again) {
                             ffi::PyErr_Clear();
                         }
@@ -290,15 +292,15 @@ fn a_mutated_message_is_read_or_refused() {
     });
 }
 
-fn mutate(message: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Random) {
+fn mutate(message: &mut Vec<u8>, others: &[Message], random: &mut Random) {
     let at = random.below(message.len().max(1)).min(message.len());
     let end = (at + random.below(9)).min(message.len());
     match random.below(7) {
         0 if at < message.len() => message[at] = random.next() as u8,
         1 if at < message.len() => message[at] ^= 1 << random.below(8),
-        // A tag, a small number, or either with the highest bit.
+        // A tag, a small number, or either with the highest bits.
         2 if at < message.len() => {
-            message[at] = random.below(20) as u8 | (random.next() as u8 & 128)
+            message[at] = random.below(22) as u8 | (random.next() as u8 & 0b1100_0000)
         }
         3 => message.truncate(at),
         4 => drop(message.drain(at..end)),
@@ -308,7 +310,7 @@ fn mutate(message: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Random) {
             message.splice(to..to, piece);
         }
         _ => {
-            let other = &others[random.below(others.len())];
+            let other = others[random.below(others.len())].by_ref().bytes();
             let from = random.below(other.len());
             let piece = &other[from..(from + random.below(20)).min(other.len())];
             message.splice(at..end, piece.iter().copied());
@@ -338,12 +340,14 @@ fn an_unmutated_message_is_read_and_any_part_of_it_refused() {
     on_big_stack(|| {
         let _here = pool.enter().unwrap();
         let (support, messages) = support_and_messages();
-        for message in messages {
+        for message in &messages {
+            let message = message.by_ref();
             // SAFETY: attached; objects die before the guard.
             unsafe {
-                assert!(support.decode(&message).is_ok());
-                for end in 0..message.len() {
-                    assert!(support.decode(&message[..end]).is_err());
+                assert!(support.decode(message).is_ok());
+                for end in 0..message.bytes().len() {
+                    let part = message.with_bytes(&message.bytes()[..end]);
+                    assert!(support.decode(part).is_err());
                     ffi::PyErr_Clear();
                 }
             }
@@ -360,7 +364,7 @@ fn a_message_deeper_than_any_that_is_sent_is_refused() {
         // SAFETY: attached; objects die before the guard.
         unsafe {
             let message = |levels| {
-                let mut message = Vec::new();
+                let mut message = Message::new();
                 let list =
                     (0..levels).fold(Object::owned(ffi::PyList_New(0)).unwrap(), |inner, _| {
                         let outer = Object::owned(ffi::PyList_New(0)).unwrap();
@@ -369,7 +373,7 @@ fn a_message_deeper_than_any_that_is_sent_is_refused() {
                     });
                 support
                     .encode(list.as_ptr(), &mut message)
-                    .map(|()| message)
+                    .map(|()| message.by_ref().bytes().to_vec())
             };
             let (one, two) = (message(1).unwrap(), message(2).unwrap());
             // What one level adds lies before the rest.
@@ -377,9 +381,10 @@ fn a_message_deeper_than_any_that_is_sent_is_refused() {
             let deep = |levels: usize| [&one[..1], &level.repeat(levels), &one[1..]].concat();
             let most = MAX_DEPTH - 2;
             assert_eq!(deep(most), message(most + 1).unwrap());
-            assert!(support.decode(&deep(most)).is_ok());
+            let decode = |bytes: &[u8]| support.decode(MessageRef::default().with_bytes(bytes));
+            assert!(decode(&deep(most)).is_ok());
             for levels in [most + 1, 1_000_000] {
-                assert!(support.decode(&deep(levels)).is_err());
+                assert!(decode(&deep(levels)).is_err());
                 ffi::PyErr_Clear();
                 assert!(message(levels + 1).is_err());
                 ffi::PyErr_Clear();

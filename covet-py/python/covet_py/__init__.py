@@ -12,10 +12,11 @@ runs a function in an idle interpreter on the calling thread, for less than a mi
 """
 
 from covet_py import _native as _native  # first: it brings the exceptions
+from covet_py._native import Buffer
 from covet_py._errors import BrokenPool, RemoteError, RemoteTraceback
 from covet_py._executor import PoolExecutor
 from covet_py._future import Future
 from covet_py._stats import Stats, WorkerStats
 
-__all__ = ["BrokenPool", "Future", "PoolExecutor", "RemoteError", "RemoteTraceback", "Stats", "WorkerStats"]
+__all__ = ["BrokenPool", "Buffer", "Future", "PoolExecutor", "RemoteError", "RemoteTraceback", "Stats", "WorkerStats"]
 __version__ = "0.1.0"

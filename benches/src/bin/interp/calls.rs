@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use covet_benches::measure::lower_quartile;
-use covet_interp::{Block, Function, Pool, Strategy, Value};
+use covet_interp::{Block, Function, Message, Pool, Strategy, Value};
 
 use crate::child::{Worker, together};
 use crate::floor::enter_call_leave;
@@ -124,15 +124,16 @@ pub(crate) fn borrowed(bench: &mut Bench) {
 fn stay_for(pool: &Pool, time: Duration) -> f64 {
     let same = same();
     let mut here = pool.enter().expect("an interpreter");
-    let mut buffer = Vec::new();
+    let (mut sent, mut result) = (Message::new(), Message::new());
     let begin = Instant::now();
     let mut calls = 0_i64;
     while begin.elapsed() < time {
         for n in calls..calls + 1000 {
-            buffer.clear();
-            write_int(&mut buffer, n);
-            here.call(&same, &mut buffer).expect("it does not raise");
-            assert_eq!(Value::read(&buffer), Ok(Value::Int(n)));
+            (sent.clear(), result.clear());
+            write_int(&mut sent, n);
+            here.call(&same, &sent, &mut result)
+                .expect("it does not raise");
+            assert_eq!(Value::read(&result), Ok(Value::Int(n)));
         }
         calls += 1000;
     }
@@ -140,7 +141,7 @@ fn stay_for(pool: &Pool, time: Duration) -> f64 {
 }
 
 /// Appends the message of one positional argument.
-fn write_int(out: &mut Vec<u8>, n: i64) {
+fn write_int(out: &mut Message, n: i64) {
     Value::write_call(&[n.into()], out).expect("an int can be sent");
 }
 
