@@ -312,7 +312,8 @@ def test_what_a_receiver_keeps_is_given_back_when_it_drops_it(pool):
             time.sleep(0.05)
             assert not exporter.is_free()
             send(tasks.keep, None)
-            assert soon(exporter.is_free)
+            # Without a GIL, what another thread of the interpreter made waits for that thread or for the collector.
+            assert soon(lambda: one.call(gc.collect) < 0 or exporter.is_free())
 
 
 @pytest.fixture
@@ -347,8 +348,11 @@ def test_a_view_of_a_result_keeps_its_memory_and_gives_it_back(send, pipe):
         assert told(read)
 
 
-def test_large_bytes_are_given_back_at_once(pool):
-    # A pool of one interpreter, so that all of them come from there.
+@pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(),
+    reason="free-threaded builds keep the memory of large objects for later",
+)
+def test_large_bytes_are_given_back_at_once():
     with PoolExecutor(1) as one:
         before = tasks.resident_memory()
         for send in (one.call, lambda *args: one.submit(*args).result()):
@@ -405,6 +409,7 @@ def test_a_shut_down_pool_gives_back_what_its_workers_kept():
     with PoolExecutor(2) as two:
         for kept in two.broadcast(tasks.keep, memoryview(exporter)):
             kept.result()
+    tasks.keep(None)  # where tasks run in this interpreter
     assert soon(exporter.is_free)
 
 
@@ -465,7 +470,8 @@ def test_a_table_that_all_workers_read_is_in_memory_once():
         for ready in four.broadcast(tasks.same, None):
             ready.result()
         before = tasks.resident_memory()
-        table = Buffer(bytes(size))
+        with mmap.mmap(-1, size) as zeros:
+            table = Buffer(zeros)
         assert [read.result() for read in four.broadcast(tasks.sum_of_pages, table)] == 4 * [0]
         assert tasks.resident_memory() - before < size * 3 // 2
 
