@@ -237,12 +237,33 @@ impl<'b> Encoder<'b> {
                 tag::SET
             } else if kind == &raw mut ffi::PyFrozenSet_Type {
                 tag::FROZENSET
+            } else {
+                return self.write_rare(value, shared).map(|()| None);
+            };
+            let Some(head) = self.remember(value, shared, tag)? else {
+                return Ok(None);
+            };
+            let items = Items::of(value, tag)?;
+            self.out.head(head, items.length as usize)?;
+            Ok(Some(items))
+        }
+    }
+
+    /// Writes a value of the other types.
+    #[cold]
+    unsafe fn write_rare(
+        &mut self,
+        value: *mut ffi::PyObject,
+        shared: bool,
+    ) -> Result<(), Refused> {
+        // SAFETY: `value` is alive; each branch reads the type it just checked.
+        unsafe {
+            let kind = ffi::Py_TYPE(value);
+            let tag = if kind == &raw mut ffi::PyComplex_Type {
+                let number = ffi::PyComplex_AsCComplex(value);
+                return self.out.complex(number.real, number.imag);
             } else if kind == &raw mut ffi::PyByteArray_Type {
                 tag::BYTEARRAY
-            } else if kind == &raw mut ffi::PyComplex_Type {
-                let number = ffi::PyComplex_AsCComplex(value);
-                self.out.complex(number.real, number.imag)?;
-                return Ok(None);
             } else if kind == &raw mut ffi::PyMemoryView_Type {
                 tag::VIEW
             } else if kind == self.support.buffer_type() {
@@ -251,32 +272,26 @@ impl<'b> Encoder<'b> {
                 return Err(Refused::Unsupported);
             };
             let Some(head) = self.remember(value, shared, tag)? else {
-                return Ok(None);
+                return Ok(());
             };
-            if tag == tag::VIEW {
-                let memory = self.support.exported(value, Keep::Shape)?;
-                self.out.pin(head, Arc::new(memory))?;
-                return Ok(None);
+            match tag {
+                tag::VIEW => {
+                    let memory = self.support.exported(value, Keep::Shape)?;
+                    self.out.pin(head, Arc::new(memory))
+                }
+                tag::BUFFER => self.out.pin(head, Arc::clone(buffer::memory(value))),
+                _ => {
+                    let copy = snapshot(value, tag)?;
+                    let bytes = match &copy {
+                        Some(copy) => copy.as_bytes().unwrap_or_default(),
+                        None => std::slice::from_raw_parts(
+                            ffi::PyByteArray_AsString(value).cast::<u8>(),
+                            ffi::PyByteArray_Size(value) as usize,
+                        ),
+                    };
+                    self.out.sized(head, bytes)
+                }
             }
-            if tag == tag::BUFFER {
-                self.out.pin(head, Arc::clone(buffer::memory(value)))?;
-                return Ok(None);
-            }
-            if tag == tag::BYTEARRAY {
-                let copy = snapshot(value, tag)?;
-                let bytes = match &copy {
-                    Some(copy) => copy.as_bytes().unwrap_or_default(),
-                    None => std::slice::from_raw_parts(
-                        ffi::PyByteArray_AsString(value).cast::<u8>(),
-                        ffi::PyByteArray_Size(value) as usize,
-                    ),
-                };
-                self.out.sized(head, bytes)?;
-                return Ok(None);
-            }
-            let items = Items::of(value, tag)?;
-            self.out.head(head, items.length as usize)?;
-            Ok(Some(items))
         }
     }
 }
