@@ -1,12 +1,12 @@
 //! Immutable bytes that all interpreters and Rust share.
 //!
-//! [`Buffer`] is the Rust side. In Python it is the type `Buffer`, one per interpreter, whose instances hold a pin and
-//! nothing else: sent to another interpreter, the pin goes and the bytes stay. It is also what a `memoryview` that came from
+//! [`Buffer`] is the Rust side. In Python it is the type `Buffer`, one per interpreter, whose instances hold an `Arc` and
+//! nothing else: sent to another interpreter, that goes and the bytes stay. It is also what a `memoryview` that came from
 //! another interpreter is a view of, so that the memory it shows lives as long as any view of it.
 
 use crate::ffi;
 use crate::object::{Object, Raised};
-use crate::pin::{Keep, Memory, Pin, vec_of};
+use crate::pin::{Keep, Memory, Pin};
 use crate::support::Support;
 use std::ffi::{c_int, c_void};
 use std::ops::Deref;
@@ -32,16 +32,16 @@ use std::sync::Arc;
 /// # Ok::<(), covet_interp::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Buffer(Pin);
+pub struct Buffer(Arc<Memory>);
 
 impl Buffer {
-    /// The buffer that a pin is, if its bytes never change.
-    pub(crate) fn of(pin: &Pin) -> Option<Self> {
-        pin.fixed().map(|_| Self(Arc::clone(pin)))
+    /// The buffer that some memory is, if its bytes never change.
+    pub(crate) fn of(memory: &Arc<Memory>) -> Option<Self> {
+        memory.fixed().map(|_| Self(Arc::clone(memory)))
     }
 
-    pub(crate) fn pin(&self) -> &Pin {
-        &self.0
+    pub(crate) fn pin(&self) -> Pin {
+        Pin::Memory(Arc::clone(&self.0))
     }
 }
 
@@ -77,16 +77,16 @@ impl std::fmt::Debug for Buffer {
 #[repr(C)]
 struct Instance {
     head: ffi::PyObject,
-    pin: Pin,
+    memory: Arc<Memory>,
 }
 
-/// The pin of an instance.
+/// The memory of an instance.
 ///
 /// # Safety
 /// `this` is one, alive for `'a`.
-pub(crate) unsafe fn memory<'a>(this: *mut ffi::PyObject) -> &'a Pin {
+pub(crate) unsafe fn memory<'a>(this: *mut ffi::PyObject) -> &'a Arc<Memory> {
     // SAFETY: instances are only made by `make`, which fills the field; the type has no subclasses.
-    unsafe { &(*this.cast::<Instance>()).pin }
+    unsafe { &(*this.cast::<Instance>()).memory }
 }
 
 /// Makes an instance.
@@ -96,11 +96,14 @@ pub(crate) unsafe fn memory<'a>(this: *mut ffi::PyObject) -> &'a Pin {
 ///
 /// # Safety
 /// Attached to the interpreter of `kind`, which [`make_type`] made.
-pub(crate) unsafe fn make(kind: *mut ffi::PyTypeObject, pin: Pin) -> Result<Object, Raised> {
+pub(crate) unsafe fn make(
+    kind: *mut ffi::PyTypeObject,
+    memory: Arc<Memory>,
+) -> Result<Object, Raised> {
     // SAFETY: attached; the field is written before anyone else sees the object.
     unsafe {
         let this = Object::owned(ffi::PyType_GenericAlloc(kind, 0))?;
-        (&raw mut (*this.as_ptr().cast::<Instance>()).pin).write(pin);
+        (&raw mut (*this.as_ptr().cast::<Instance>()).memory).write(memory);
         Ok(this)
     }
 }
@@ -188,17 +191,20 @@ unsafe fn copy_of(
     kind: *mut ffi::PyTypeObject,
     source: *mut ffi::PyObject,
 ) -> Result<Object, Raised> {
-    // SAFETY: attached; the bytes are copied at once.
+    // SAFETY: attached, and alive, as promised.
     unsafe {
         let support = Support::load()?;
         let shown = support.exported(source, Keep::Shape)?;
         if let Some(same) = shown.whole() {
             return make(kind, same);
         }
-        let bytes = shown.bytes();
-        let mut copy = vec_of(bytes.len())?;
-        copy.extend_from_slice(bytes);
-        make(kind, Arc::new(Memory::owned(copy)))
+        match shown.copied() {
+            Ok(copy) => make(kind, Arc::new(Memory::owned(copy))),
+            Err(_) => {
+                ffi::PyErr_NoMemory();
+                Err(Raised)
+            }
+        }
     }
 }
 
@@ -207,7 +213,7 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
     // instances.
     unsafe {
         let kind = ffi::Py_TYPE(this);
-        (&raw mut (*this.cast::<Instance>()).pin).drop_in_place();
+        (&raw mut (*this.cast::<Instance>()).memory).drop_in_place();
         ffi::PyObject_Free(this.cast());
         ffi::Py_DECREF(kind.cast());
     }

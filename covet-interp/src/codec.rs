@@ -31,8 +31,9 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 
 use crate::message::{Message, MessageRef};
-use crate::pin::Pin;
+use crate::pin::{Contents, Memory, Pin};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How deep a value may be nested that is sent to another interpreter: as deep as Python's own recursion limit is by
@@ -270,7 +271,7 @@ impl<'b> Writer<'b> {
         self.head(tag, number)
     }
 
-    /// Counts bytes that are pinned, and that the reader will copy.
+    /// Checks that so many bytes more may be pinned for the reader to copy, and counts them.
     pub(crate) fn count_pinned(&mut self, bytes: usize) -> Result<(), Refused> {
         self.check(bytes)?;
         self.pinned += bytes;
@@ -351,10 +352,22 @@ impl<'b> Reader<'b> {
         self.take(size)
     }
 
-    /// The pin that is referred to.
-    pub(crate) fn pin(&mut self) -> Result<&'b Pin, Malformed> {
+    /// The contents that are referred to.
+    pub(crate) fn contents(&mut self) -> Result<&'b Contents, Malformed> {
         let number = self.size()?;
-        self.pins.get(number).ok_or(Malformed)
+        match self.pins.get(number) {
+            Some(Pin::Contents(contents)) => Ok(contents),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// The memory that is referred to.
+    pub(crate) fn memory(&mut self) -> Result<&'b Arc<Memory>, Malformed> {
+        let number = self.size()?;
+        match self.pins.get(number) {
+            Some(Pin::Memory(memory)) => Ok(memory),
+            _ => Err(Malformed),
+        }
     }
 
     /// How many positional and keyword arguments a call has. Each has at least one byte, and so has each name.

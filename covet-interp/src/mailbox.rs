@@ -10,22 +10,23 @@
 //!                                       CLOSED: given up
 //! ```
 //! The letters are a stack that is taken as a whole (Treiber, 1986), so it has no ABA problem and no lock that a fork could
-//! leave taken. When an interpreter ends its mailbox is closed: what is still held elsewhere then is never given back, so the
+//! leave taken. When an interpreter ends its mailbox is closed. What is still shown elsewhere then is never given back, so the
 //! memory that others read stays where it is. That is a leak, and counted ([`leaked_references`]).
 
 use crate::ffi;
 use crate::fork::Process;
 use crate::object::{Object, Raised};
+use crate::pin::Contents;
 use crate::shared::Shared;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 static LEAKED: AtomicUsize = AtomicUsize::new(0);
 
-/// How many objects were kept for good, because their interpreter ended while something elsewhere (a `memoryview` in another
-/// interpreter, a result that nobody took) still referred to their memory. From Python 3.14 on an interpreter that leaves such
+/// How many objects were kept for good, because their interpreter ended while a view of their memory (a `memoryview` in another
+/// interpreter, or one in a result that nobody took) was still there. From Python 3.14 on an interpreter that leaves such
 /// an object behind leaves its other small objects' memory as well, some 2 MB.
 pub fn leaked_references() -> usize {
     // Relaxed: a number by itself.
@@ -76,6 +77,8 @@ pub(crate) struct Mailbox {
     newest: AtomicPtr<Letter>,
     /// References that are out.
     held: AtomicUsize,
+    /// What was pinned and has to move before the interpreter ends.
+    contents: Mutex<Vec<Weak<Contents>>>,
     /// The pool whose worker owns the interpreter, if one does.
     pool: OnceLock<Weak<Shared>>,
     /// Whether main was asked to empty it.
@@ -117,6 +120,7 @@ impl Mailbox {
                     interpreter: ffi::PyInterpreterState_GetID(ffi::current_interpreter()),
                     newest: AtomicPtr::default(),
                     held: AtomicUsize::new(0),
+                    contents: Mutex::default(),
                     pool: OnceLock::new(),
                     asked: AtomicBool::new(false),
                     process: Process::this(),
@@ -146,6 +150,22 @@ impl Mailbox {
     pub(crate) fn lend(&self) {
         // Relaxed: a number by itself; `close` runs attached to the same interpreter as this.
         self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes what has to move before the interpreter ends. Main ends with the process, and a child of `fork` may find its lock
+    /// taken.
+    pub(crate) fn will_move(&self, contents: &Arc<Contents>) {
+        if self.interpreter != MAIN {
+            let mut all = self.contents();
+            if all.len() == all.capacity() {
+                all.retain(|known| known.strong_count() > 0);
+            }
+            all.push(Arc::downgrade(contents));
+        }
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Vec<Weak<Contents>>> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the calling thread is attached to the interpreter, which is not about to end.
@@ -251,6 +271,10 @@ impl Mailbox {
 
     /// Empties it for the last time.
     fn close(&self) {
+        let contents = std::mem::take(&mut *self.contents());
+        for contents in contents.iter().filter_map(Weak::upgrade) {
+            contents.leave_object();
+        }
         let newest = self.newest.swap(CLOSED, Ordering::AcqRel);
         // SAFETY: called attached; the letters are this thread's alone.
         unsafe { self.release_all(newest) };

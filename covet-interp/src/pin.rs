@@ -1,19 +1,121 @@
-//! Memory that crosses without being copied.
+//! Memory that a message refers to instead of holding a copy.
 //!
-//! A *pin* is an `Arc` of a [`Memory`]: bytes that stay where they are, readable and at the same address, until the last
-//! clone is dropped. The bytes belong to Rust, or to an object of one interpreter, which is kept alive; that one is given
-//! back through the [`Mailbox`] of its interpreter, whichever thread drops the last clone.
+//! A [`Pin`] keeps bytes in place until the last clone of it is dropped, by whichever thread. They belong to Rust, or to an
+//! object of one interpreter, which is kept alive and given back through the [`Mailbox`] of that interpreter. There are two
+//! kinds, by what becomes of them when that interpreter ends first:
+//!
+//! - [`Contents`], of a `str` or `bytes`, are copied by who reads the message. They move into memory of Rust then, so that a
+//!   result can be asked for after its pool was shut down.
+//! - [`Memory`] is shown where it lies, to Python code that keeps its address. It stays, and its object with it: a leak.
 
 use crate::ffi;
 use crate::mailbox::{Held, Mailbox};
 use crate::object::{Object, Raised};
+use std::collections::TryReserveError;
 use std::ffi::{CStr, CString, c_char};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// Keeps memory in place.
-pub(crate) type Pin = Arc<Memory>;
+/// Keeps bytes in place.
+#[derive(Debug, Clone)]
+pub(crate) enum Pin {
+    Contents(Arc<Contents>),
+    Memory(Arc<Memory>),
+}
+
+impl Pin {
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Contents(contents) => contents.len,
+            Self::Memory(memory) => memory.len(),
+        }
+    }
+}
+
+/// What a `str` or `bytes` consists of. It never changes, but may move.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    len: usize,
+    place: RwLock<Place>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// In an object, at this address.
+    Object(Held, *const u8, Arc<Mailbox>),
+    Rust(Vec<u8>),
+}
+
+// SAFETY: memory that nobody changes; the object is only touched as `Held` says.
+unsafe impl Send for Contents {}
+// SAFETY: as above; it moves behind a lock.
+unsafe impl Sync for Contents {}
+
+impl Contents {
+    /// The contents of a `str` or `bytes`.
+    ///
+    /// # Safety
+    /// Attached to the interpreter of `mailbox`; `object` is alive, and consists of `units`.
+    pub(crate) unsafe fn of(
+        object: *mut ffi::PyObject,
+        units: &[u8],
+        mailbox: &Arc<Mailbox>,
+    ) -> Arc<Self> {
+        // SAFETY: attached, and alive, so not null; the new reference goes to `Held`.
+        let held = unsafe {
+            ffi::Py_INCREF(object);
+            Held::Object(NonNull::new_unchecked(object))
+        };
+        let contents = Arc::new(Self {
+            len: units.len(),
+            place: RwLock::new(Place::Object(held, units.as_ptr(), Arc::clone(mailbox))),
+        });
+        mailbox.lend();
+        mailbox.will_move(&contents);
+        contents
+    }
+
+    /// Lets `read` read them, where they are now.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        match &*self.place.read().unwrap_or_else(PoisonError::into_inner) {
+            // SAFETY: the object is kept alive as long as this is its place.
+            Place::Object(_, start, _) => {
+                read(unsafe { std::slice::from_raw_parts(*start, self.len) })
+            }
+            Place::Rust(bytes) => read(bytes),
+        }
+    }
+
+    /// Moves them out of their object, whose interpreter is about to end. Where there is no memory for that they stay.
+    pub(crate) fn leave_object(&self) {
+        let mut copy = Vec::new();
+        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
+        if let Place::Object(_, start, _) = *place
+            && copy.try_reserve_exact(self.len).is_ok()
+        {
+            // SAFETY: as in `read`.
+            copy.extend_from_slice(unsafe { std::slice::from_raw_parts(start, self.len) });
+            std::mem::replace(&mut *place, Place::Rust(copy)).give_back();
+        }
+    }
+}
+
+impl Place {
+    fn give_back(self) {
+        if let Self::Object(held, _, mailbox) = self {
+            mailbox.give_back(held);
+        }
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(place, Place::Rust(Vec::new())).give_back();
+    }
+}
 
 /// Bytes that stay in place as long as this lives.
 #[derive(Debug)]
@@ -40,12 +142,12 @@ enum Owner {
     Rust(Vec<u8>),
     Python(ManuallyDrop<Held>, Arc<Mailbox>),
     /// Part of other memory.
-    Memory(Pin),
+    Memory(Arc<Memory>),
 }
 
-// SAFETY: nobody writes through the pointer. Memory of Rust, of a `str` and of a `bytes` never changes. That of other
-// exporters may be changed by whoever owns it, as with any buffer of the buffer protocol; it is only copied from in here, never
-// borrowed as a slice. An owner in Python is only touched as `Held` says.
+// SAFETY: nobody writes through the pointer. Memory of Rust never changes. That of an exporter may be changed by whoever owns
+// it, as with any buffer of the buffer protocol; in here it is only copied from. An owner in Python is only touched as `Held`
+// says.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
@@ -61,29 +163,6 @@ impl Memory {
         }
     }
 
-    /// The memory of a `str` or `bytes`.
-    ///
-    /// # Safety
-    /// Attached to the interpreter of `mailbox`; `object` is alive, `units` is memory of it that never moves nor changes.
-    pub(crate) unsafe fn of_object(
-        object: *mut ffi::PyObject,
-        units: &[u8],
-        mailbox: &Arc<Mailbox>,
-    ) -> Self {
-        // SAFETY: attached, and alive, so not null; the new reference goes to `Held`.
-        let held = unsafe {
-            ffi::Py_INCREF(object);
-            Held::Object(NonNull::new_unchecked(object))
-        };
-        mailbox.lend();
-        Self {
-            start: units.as_ptr(),
-            len: units.len() as isize,
-            shape: None,
-            owner: Owner::Python(ManuallyDrop::new(held), Arc::clone(mailbox)),
-        }
-    }
-
     /// The memory that an object exports. What is not laid out as `keep` wants is copied, in the order of C.
     ///
     /// # Errors
@@ -95,7 +174,7 @@ impl Memory {
         object: *mut ffi::PyObject,
         keep: Keep,
         mailbox: &Arc<Mailbox>,
-        root: impl FnOnce(*mut ffi::PyObject) -> Option<Pin>,
+        root: impl FnOnce(*mut ffi::PyObject) -> Option<Arc<Memory>>,
     ) -> Result<Self, Raised> {
         // SAFETY: attached and alive, as promised; the view is filled in when 0 is returned, and its pointers are valid until
         // it is released, which is done once: here, or by `Held`.
@@ -144,7 +223,7 @@ impl Memory {
     }
 
     /// The memory that this is all of, if its bytes never change.
-    pub(crate) fn whole(&self) -> Option<Pin> {
+    pub(crate) fn whole(&self) -> Option<Arc<Memory>> {
         match &self.owner {
             Owner::Memory(whole) if whole.fixed().is_some() && whole.len == self.len => {
                 Some(Arc::clone(whole))
@@ -160,18 +239,24 @@ impl Memory {
             Owner::Memory(whole) => {
                 whole.fixed()?;
                 // SAFETY: part of memory that never changes.
-                Some(unsafe { self.bytes() })
+                Some(unsafe { self.borrowed() })
             }
             Owner::Python(..) => None,
         }
     }
 
-    /// The bytes.
-    ///
+    /// A copy of the bytes, as they are now: what a writer does meanwhile is in it or not.
+    pub(crate) fn copied(&self) -> Result<Vec<u8>, TryReserveError> {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(self.len())?;
+        // SAFETY: copied at once.
+        copy.extend_from_slice(unsafe { self.borrowed() });
+        Ok(copy)
+    }
+
     /// # Safety
-    /// Nobody changes them while the slice is used: they are those of a `str`, of a `bytes` or of Rust, or the caller copies
-    /// them at once, and bears with what a writer does meanwhile.
-    pub(crate) unsafe fn bytes(&self) -> &[u8] {
+    /// Nobody changes the bytes while the slice is used, or it is used for one copy.
+    unsafe fn borrowed(&self) -> &[u8] {
         if self.len == 0 {
             return &[];
         }

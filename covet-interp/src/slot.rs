@@ -413,6 +413,8 @@ impl Slot {
     /// # Safety
     /// The caller owns the interpreter, is attached to it, and has marked the slot as ended.
     pub(crate) unsafe fn clean_up(self: &Arc<Self>) {
+        // SAFETY: attached, as promised.
+        unsafe { self.mailbox.empty() };
         // SAFETY: ended, so nobody else can take the slot: the caller is alone with it, and attached.
         if let Some(local) = unsafe { self.local() }.take()
             && !self.is_main

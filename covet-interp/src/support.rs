@@ -16,7 +16,7 @@ use crate::ffi;
 use crate::mailbox::Mailbox;
 use crate::message::{Message, MessageRef};
 use crate::object::{Object, Raised, Source};
-use crate::pin::{Keep, Memory};
+use crate::pin::{Contents, Keep, Memory, Pin};
 use crate::worker;
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -298,12 +298,13 @@ impl Support {
                 out.sized(tag::BYTES, bytes)?;
             } else {
                 out.count_pinned(bytes.len())?;
-                let memory = Memory::of_object(data.as_ptr(), bytes, &self.mailbox);
-                out.pin(tag::VIEW, Arc::new(memory))?;
+                let contents = Contents::of(data.as_ptr(), bytes, &self.mailbox);
+                out.pin(tag::BYTES | tag::PINNED, Pin::Contents(contents))?;
             }
             for i in 0..count {
                 let buffer = ffi::PyList_GetItem(buffers.as_ptr(), i);
-                out.pin(tag::VIEW, Arc::new(self.exported(buffer, Keep::Bytes)?))?;
+                let memory = self.exported(buffer, Keep::Bytes)?;
+                out.pin(tag::VIEW, Pin::Memory(Arc::new(memory)))?;
             }
             out.finish()
         }

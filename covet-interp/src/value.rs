@@ -4,8 +4,8 @@ use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, Refused, Writer, tag};
 use crate::error::Error;
 use crate::message::{Message, MessageRef};
-use crate::pin::Pin;
 use crate::support::DIRECT;
+use std::collections::TryReserveError;
 use std::fmt;
 
 /// A Python value free of any interpreter: what a Rust program sends to a task and gets back.
@@ -212,7 +212,7 @@ impl Value {
             }
             Self::Bytes(data) => out.sized(tag::BYTES, data),
             Self::ByteArray(data) => out.sized(tag::BYTEARRAY, data),
-            Self::Buffer(buffer) => out.pin(tag::BUFFER, buffer.pin().clone()),
+            Self::Buffer(buffer) => out.pin(tag::BUFFER, buffer.pin()),
             Self::Tuple(items) => all(out, tag::TUPLE, items),
             Self::List(items) => all(out, tag::LIST, items),
             Self::Set(items) => all(out, tag::SET, items),
@@ -228,7 +228,7 @@ impl Value {
                 out.head(tag::PICKLE, 1 + buffers.len())?;
                 out.sized(tag::BYTES, data)?;
                 buffers.iter().try_for_each(|buffer| match buffer {
-                    Self::Buffer(buffer) => out.pin(tag::VIEW, buffer.pin().clone()),
+                    Self::Buffer(buffer) => out.pin(tag::VIEW, buffer.pin()),
                     Self::ByteArray(data) => out.sized(tag::BYTEARRAY, data),
                     other => out.sized(tag::BYTES, other.as_bytes().unwrap_or_default()),
                 })
@@ -277,6 +277,13 @@ enum Unreadable {
     TooDeep,
     Cyclic,
     TooManyCopies,
+    NoMemory,
+}
+
+impl From<TryReserveError> for Unreadable {
+    fn from(_: TryReserveError) -> Self {
+        Self::NoMemory
+    }
 }
 
 impl From<Malformed> for Unreadable {
@@ -297,6 +304,7 @@ impl fmt::Display for Unreadable {
             Self::Cyclic => {
                 f.write_str("expected a value that is a tree, found one that holds itself")
             }
+            Self::NoMemory => f.write_str("no memory for a value that is large"),
             Self::TooManyCopies => write!(
                 f,
                 "expected a value that is a tree, found one that repeats its parts so often that they would become \
@@ -418,7 +426,8 @@ impl<'m> Tree<'m> {
 }
 
 /// Reads the payload of a value without items.
-fn plain(tag: u8, reader: &mut Reader<'_>) -> Result<Value, Malformed> {
+fn plain(tag: u8, reader: &mut Reader<'_>) -> Result<Value, Unreadable> {
+    const PINNED_BYTES: u8 = tag::BYTES | tag::PINNED;
     Ok(match tag {
         tag::NONE => Value::None,
         tag::FALSE => Value::Bool(false),
@@ -430,38 +439,40 @@ fn plain(tag: u8, reader: &mut Reader<'_>) -> Result<Value, Malformed> {
         tag::PICKLE => {
             let count = reader.items(tag::TUPLE, 0)?;
             let mut part = || match reader.u8()? {
-                tag @ (tag::BYTES | tag::BYTEARRAY) => contents(tag, reader.sized()?),
-                tag::VIEW => Ok(Value::Bytes(copy_of(reader.pin()?))),
-                _ => Err(Malformed),
+                tag @ (tag::BYTES | PINNED_BYTES | tag::BYTEARRAY | tag::VIEW) => {
+                    plain(tag, reader)
+                }
+                _ => Err(Unreadable::Malformed),
             };
             let Value::Bytes(data) = part()? else {
-                return Err(Malformed);
+                return Err(Unreadable::Malformed);
             };
             let buffers = (1..count).map(|_| part()).collect::<Result<_, _>>()?;
             Value::Pickle { data, buffers }
         }
-        tag::VIEW => Value::Bytes(copy_of(reader.pin()?)),
+        tag::VIEW => Value::Bytes(reader.memory()?.copied()?),
         tag::BUFFER => {
-            let pin = reader.pin()?;
-            Value::Buffer(Buffer::of(pin).unwrap_or_else(|| copy_of(pin).into()))
+            let memory = reader.memory()?;
+            Value::Buffer(match Buffer::of(memory) {
+                Some(shared) => shared,
+                None => memory.copied()?.into(),
+            })
         }
-        _ if tag & tag::PINNED != 0 => {
-            let pin = reader.pin()?;
-            // SAFETY: the contents of a `str` or `bytes`, unless the message is malformed, and copied at once.
-            contents(tag & !tag::PINNED, unsafe { pin.bytes() })?
-        }
+        _ if tag & tag::PINNED != 0 => reader
+            .contents()?
+            .read(|bytes| contents(tag & !tag::PINNED, bytes))?,
         _ => contents(tag, reader.sized()?)?,
     })
 }
 
-/// The bytes of memory that may be anyone's.
-fn copy_of(pin: &Pin) -> Vec<u8> {
-    // SAFETY: copied at once; what a writer does meanwhile is in it or not.
-    unsafe { pin.bytes() }.to_vec()
-}
-
 /// A `str`, `bytes` or `bytearray` of these contents.
-fn contents(tag: u8, bytes: &[u8]) -> Result<Value, Malformed> {
+fn contents(tag: u8, bytes: &[u8]) -> Result<Value, Unreadable> {
+    let copied = || {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(bytes.len())?;
+        copy.extend_from_slice(bytes);
+        Ok::<_, Unreadable>(copy)
+    };
     Ok(match tag {
         tag::STR_1 => Value::Str(bytes.iter().copied().map(char::from).collect()),
         tag::STR_2 => {
@@ -474,9 +485,9 @@ fn contents(tag: u8, bytes: &[u8]) -> Result<Value, Malformed> {
             let (units, _) = bytes.as_chunks();
             Value::Str(text(units.iter().map(|&unit| u32::from_ne_bytes(unit))))
         }
-        tag::BYTES => Value::Bytes(bytes.to_vec()),
-        tag::BYTEARRAY => Value::ByteArray(bytes.to_vec()),
-        _ => return Err(Malformed),
+        tag::BYTES => Value::Bytes(copied()?),
+        tag::BYTEARRAY => Value::ByteArray(copied()?),
+        _ => return Err(Unreadable::Malformed),
     })
 }
 

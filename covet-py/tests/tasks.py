@@ -213,6 +213,15 @@ def zeros(size):
     return bytes(size)
 
 
+def text_of(size):
+    return "\u20ac" * size
+
+
+def record_of(size):
+    """An object whose pickle is large."""
+    return Record(bytes(size), [])
+
+
 def peak_memory():
     """What this process had at most, in bytes."""
     import resource

@@ -430,6 +430,18 @@ def test_views_outlive_the_interpreter_they_came_from(size):
     assert _native.leaked_references() == leaked + (4 if own else 0)
 
 
+@pytest.mark.parametrize("make", [tasks.zeros, tasks.text_of, tasks.record_of])
+def test_results_are_asked_for_after_the_end_and_leave_nothing(make):
+    leaked = _native.leaked_references()
+    with PoolExecutor(2) as two:
+        futures = [two.submit(make, 300_000) for _ in range(10)]
+        results = two.map(make, [300_000] * 10)
+    expected = make(300_000)
+    assert all(future.result() == expected for future in futures)
+    assert list(results) == [expected] * 10
+    assert _native.leaked_references() == leaked
+
+
 def test_views_outlive_a_worker_that_is_recycled():
     with PoolExecutor(1, max_tasks_per_child=2, accept_leak=True) as one:
         views = [one.submit(tasks.make_view, 500).result() for _ in range(10)]

@@ -5,7 +5,7 @@ use crate::buffer;
 use crate::ffi;
 use crate::message::MessageRef;
 use crate::object::{Object, Raised};
-use crate::pin::{self, Pin};
+use crate::pin;
 use crate::support::Support;
 use std::sync::Arc;
 
@@ -107,29 +107,24 @@ impl<'b> Decoder<'b> {
         const STR_2: u8 = tag::STR_2 | tag::PINNED;
         const STR_4: u8 = tag::STR_4 | tag::PINNED;
         const BYTES: u8 = tag::BYTES | tag::PINNED;
-        if !matches!(tag, STR_1 | STR_2 | STR_4 | BYTES | tag::VIEW | tag::BUFFER) {
-            return Err(Malformed.into());
-        }
-        let pin = self.reader.pin()?;
-        // SAFETY: attached; the bytes are those of a `str` or `bytes`, unless the message is malformed, and copied at once.
+        // SAFETY: attached to the interpreter of `support`, which the type belongs to.
         unsafe {
             match tag {
-                tag::BUFFER => self.buffer(pin),
-                tag::VIEW => {
-                    let buffer = self.buffer(pin)?;
+                BYTES => self.reader.contents()?.read(|bytes| Object::bytes(bytes)),
+                STR_1 => self.reader.contents()?.read(|units| string(1, units)),
+                STR_2 => self.reader.contents()?.read(|units| string(2, units)),
+                STR_4 => self.reader.contents()?.read(|units| string(4, units)),
+                tag::BUFFER | tag::VIEW => {
+                    let memory = Arc::clone(self.reader.memory()?);
+                    let buffer = buffer::make(self.support.buffer_type(), memory)?;
+                    if tag == tag::BUFFER {
+                        return Ok(buffer);
+                    }
                     Object::owned(ffi::PyMemoryView_FromObject(buffer.as_ptr()))
                 }
-                BYTES => Object::bytes(pin.bytes()),
-                STR_1 => string(1, pin.bytes()),
-                STR_2 => string(2, pin.bytes()),
-                _ => string(4, pin.bytes()),
+                _ => Err(Malformed.into()),
             }
         }
-    }
-
-    fn buffer(&self, pin: &Pin) -> Result<Object, Raised> {
-        // SAFETY: attached to the interpreter of `support`, whose type it is.
-        unsafe { buffer::make(self.support.buffer_type(), Arc::clone(pin)) }
     }
 
     #[cold]
@@ -156,12 +151,13 @@ impl<'b> Decoder<'b> {
 
     /// Reads the payload of a pickle, and unpickles it.
     pub(crate) fn read_pickle(&mut self) -> Result<Object, Raised> {
+        const PINNED_BYTES: u8 = tag::BYTES | tag::PINNED;
         let length = self.reader.items(tag::TUPLE, 0)?;
         let parts = (0..length)
             .map(|_| {
                 let tag = self.reader.u8()?;
                 match tag {
-                    tag::BYTES | tag::BYTEARRAY | tag::VIEW => self.read_plain(tag),
+                    tag::BYTES | PINNED_BYTES | tag::BYTEARRAY | tag::VIEW => self.read_plain(tag),
                     _ => Err(Malformed.into()),
                 }
             })

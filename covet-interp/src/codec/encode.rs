@@ -5,7 +5,7 @@ use crate::buffer;
 use crate::ffi;
 use crate::message::Message;
 use crate::object::{Object, Raised};
-use crate::pin::{Keep, Memory};
+use crate::pin::{Contents, Keep, Pin};
 use crate::support::Support;
 use std::collections::HashMap;
 use std::ptr;
@@ -138,8 +138,8 @@ impl<'b> Encoder<'b> {
             match self.remember(value, false, tag)? {
                 Some(tag) if units.len() >= PINNED => {
                     self.out.count_pinned(units.len())?;
-                    let memory = Memory::of_object(value, units, self.support.mailbox());
-                    self.out.pin(tag | tag::PINNED, Arc::new(memory))
+                    let contents = Contents::of(value, units, self.support.mailbox());
+                    self.out.pin(tag | tag::PINNED, Pin::Contents(contents))
                 }
                 Some(tag) => self.out.sized(tag, units),
                 None => Ok(()),
@@ -277,9 +277,12 @@ impl<'b> Encoder<'b> {
             match tag {
                 tag::VIEW => {
                     let memory = self.support.exported(value, Keep::Shape)?;
-                    self.out.pin(head, Arc::new(memory))
+                    self.out.pin(head, Pin::Memory(Arc::new(memory)))
                 }
-                tag::BUFFER => self.out.pin(head, Arc::clone(buffer::memory(value))),
+                tag::BUFFER => {
+                    let memory = Arc::clone(buffer::memory(value));
+                    self.out.pin(head, Pin::Memory(memory))
+                }
                 _ => {
                     let copy = snapshot(value, tag)?;
                     let bytes = match &copy {
