@@ -5,7 +5,7 @@
 //! the other. `-- --bare LIVES` makes and ends as many interpreters without Covet: what CPython itself leaks. `-- --race` and
 //! `-- --leak` do what a checker must see.
 
-use covet_interp::{Block, Error, Function, Pool, Runtime, Task, TaskState, Value, ffi};
+use covet_interp::{Block, Buffer, Error, Function, Pool, Runtime, Task, TaskState, Value, ffi};
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 
@@ -94,9 +94,13 @@ fn task(pool: &Pool, n: i64) {
         _ => {
             let text = "x".repeat(100_000 + n as usize % 7);
             let echo = Function::reference("copy", "copy");
-            let sent = [Value::List(vec![text.into(), n.into()])];
+            let buffer = Buffer::from(vec![7; 1000]);
+            let sent = [Value::List(vec![text.into(), n.into(), buffer.into()])];
             let task = pool.submit(echo, &sent).unwrap();
             assert_eq!(task.result().as_ref(), Ok(&sent[0]));
+            let view = Task::source("result = memoryview(bytearray(100))", &[]);
+            let task = pool.submit_task(view).unwrap();
+            assert_eq!(task.result(), Ok(vec![0; 100].into()));
         }
     }
 }

@@ -1,4 +1,4 @@
-"""Two interpreters exchange random values: all come back equal, and memory stays where it is.
+"""Two interpreters exchange random values, memory among them: all come back equal, and what the process has stays the same.
 
     cargo xtask python -- covet-py/tests/exchange.py 1000000
 """
@@ -32,12 +32,13 @@ def resident():
 def main(count):
     rng = random.Random(count)
     stock = [random_values.make(rng, 4, []) for _ in range(STOCK)]
+    stock += [random_values.make_memory(rng) for _ in range(STOCK // 100)]
     shapes = [random_values.shape(value) for value in stock]
     wrong, sizes, at = 0, [], []
     with PoolExecutor(1) as pool:
         sent = 0
         while sent < count:
-            order = [rng.randrange(STOCK) for _ in range(min(count - sent, 2000))]
+            order = [rng.randrange(len(stock)) for _ in range(min(count - sent, 2000))]
             half = len(order) // 2
             # By turns borrowed and dispatched.
             called = (pool.call(tasks.same, stock[i]) for i in order[:half])

@@ -1,8 +1,11 @@
 """Random values, and how to tell whether two of them are the same."""
 
+import array
 import math
 
 import tasks
+
+from covet_py import Buffer
 
 FLOATS = [0.0, -0.0, 1.5, math.pi, math.inf, -math.inf, math.nan, 5e-324, 1.7976931348623157e308]
 STRINGS = [
@@ -56,6 +59,15 @@ LEAVES = [
 ]
 
 
+def make_memory(rng):
+    """Memory that is not copied, alone and beside an object, and bytes that are copied once."""
+    memory = array.array("d", range(rng.randrange(1, 20)))
+    view = memoryview(memory)[:: rng.choice([1, 1, 2, -1])]
+    large = rng.randbytes(rng.choice([10, 70_000]))
+    parts = [view, [view], Buffer(large), memoryview(large)[5:], large, large.hex()]
+    return rng.choice([parts, tuple(parts), {"parts": parts}, tasks.Record("r", parts), tasks.Words(memory)])
+
+
 def _keys(rng, items):
     """As many values that can be hashed, no two of them equal."""
     kinds = [lambda i: i, lambda i: f"k{i}", lambda i: (i, f"k{i}"), lambda i: frozenset({i}), lambda i: i + 0.5]
@@ -79,7 +91,7 @@ def shape(value):
 
     def of(value):
         kind = type(value)
-        if kind in (list, tuple, dict, set, frozenset, bytearray, tasks.Record) and value != ():
+        if kind in (list, tuple, dict, set, frozenset, bytearray, memoryview, Buffer, tasks.Record) and value != ():
             if id(value) in known:
                 return ("seen", known[id(value)])
             known[id(value)] = len(known)
@@ -92,6 +104,12 @@ def shape(value):
             return (kind.__name__, tuple(sorted(map(repr, value))))
         if kind is tasks.Record:
             return ("Record", value.name, of(value.items))
+        if kind is memoryview:
+            return (kind.__name__, value.format, value.shape, bytes(value))
+        if kind is Buffer:
+            return (kind.__name__, bytes(value))
+        if kind is tasks.Words:
+            return (kind.__name__, bytes(value.memory))
         return (kind.__name__, repr(value))
 
     return of(value)

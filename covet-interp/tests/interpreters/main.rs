@@ -6,5 +6,6 @@ mod common;
 mod handle;
 mod loader;
 mod lost;
+mod memory;
 mod pool;
 mod workers;
