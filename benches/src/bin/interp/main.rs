@@ -12,6 +12,7 @@ mod calls;
 mod child;
 mod cost;
 mod floor;
+mod transport;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -153,9 +154,10 @@ impl Bench {
 /// A group of cases, by the word that chooses it.
 type Group = (&'static str, fn(&mut Bench));
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     ("borrowed", calls::borrowed),
     ("dispatched and drained", calls::dispatched),
+    ("transport", transport::transport),
     ("scaling", calls::scaling),
     ("ready", cost::ready),
     ("memory", cost::of_memory),

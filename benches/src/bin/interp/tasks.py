@@ -17,8 +17,8 @@ def count(n):
     return total
 
 
-def answer(text):
-    print(text, flush=True)
+def answer(*numbers):
+    print(*numbers, flush=True)
 
 
 def work(times, size):
@@ -53,6 +53,28 @@ def executor(kind, calls):
         assert list(pool.map(tasks.same, range(10 * calls), chunksize=256)) == list(range(10 * calls))
         mapped = (perf_counter() - begin) / (10 * calls)
     answer(f"{call * 1e6} {mapped * 1e9} {first * 1e3}")
+
+
+def transport(size):
+    """Microseconds of `len(value)` and `same(value)` in InterpreterPoolExecutor, for so many bytes and a view of them."""
+    import concurrent.futures as futures
+    from time import perf_counter
+
+    import tasks
+
+    data = bytes([7]) * int(size)
+    times = []
+    with futures.InterpreterPoolExecutor(1) as pool:
+        for value in (data, memoryview(data)):
+            for function in (len, tasks.same):
+                pool.submit(function, value).result()
+                begin, calls = perf_counter(), 0
+                while calls < 3 or perf_counter() - begin < 0.1:
+                    result = pool.submit(function, value).result()
+                    assert result == len(data) or len(result) == len(data)
+                    calls += 1
+                times.append((perf_counter() - begin) / calls * 1e6)
+    answer(*times)
 
 
 def stay(modules):
