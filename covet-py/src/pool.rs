@@ -75,7 +75,7 @@ static mut METHODS: [ffi::PyMethodDef; 11] = [
         c"call",
         entry_point!(call),
         KEYWORDS,
-        c"call($self, fn, /, *args, **kwargs)\n--\n\nCalls fn(*args, **kwargs) in an idle interpreter on the calling thread, and returns what it returns.\n\nNo future, no queue, no other thread: the caller gives its GIL up and takes that of the interpreter, so other\nthreads run meanwhile. Arguments and result are copied. From the main thread, a function that was not seen to take\nless than 1 ms runs on a worker, so that Ctrl-C works; one that was and now takes longer is not interrupted: Ctrl-C is\nnoticed when it returns. Raises what fn raises, with its remote traceback as the\ncause; PicklingError for what cannot be sent; RuntimeError after shutdown()."
+        c"call($self, fn, /, *args, **kwargs)\n--\n\nCalls fn(*args, **kwargs) in an idle interpreter on the calling thread, and returns what it returns.\n\nNo future, no queue, no other thread: the caller gives its GIL up and takes that of the interpreter, so other\nthreads run meanwhile. Arguments and result are copied, but for\na memoryview, a Buffer and the memory of arrays, which arrive read-only. From the main thread, a function that was not seen to take\nless than 1 ms runs on a worker, so that Ctrl-C works; one that was and now takes longer is not interrupted: Ctrl-C is\nnoticed when it returns. Raises what fn raises, with its remote traceback as the\ncause; PicklingError for what cannot be sent; RuntimeError after shutdown()."
     ),
     method!(
         c"_submit",

@@ -48,8 +48,10 @@ class PoolExecutor(_native.Pool, Executor):
 
     Functions that can be imported are sent by name; any other (of `__main__`, lambda, closure) by value, with
     cloudpickle. Arguments and results are copied: values of exact built-in types by a direct codec, everything else by
-    pickle. At most 1000 levels of nesting and 2 GiB at once are sent. An exception of a task keeps its type and message
-    and has its remote traceback as its cause.
+    pickle. At most 1000 levels of nesting and 2 GiB at once are copied. Not copied, and read-only where they arrive, are a
+    `Buffer`, a `memoryview`, and the memory that objects such as arrays keep out of their pickles (PEP 574): these show the
+    sender's memory, and keep it alive. An exception of a task keeps its type and message and has its remote traceback as
+    its cause.
     """
 
     def __init__(
