@@ -108,25 +108,14 @@ pub(crate) unsafe fn make(
     }
 }
 
-/// Makes the type for the attached interpreter.
+/// Makes the type for the attached interpreter, whose instances `reduce` takes apart to be pickled.
 ///
 /// # Errors
 /// [`Raised`] with `MemoryError`.
 ///
 /// # Safety
 /// Attached.
-pub(crate) unsafe fn make_type() -> Result<Object, Raised> {
-    static mut METHODS: [ffi::PyMethodDef; 2] = [
-        ffi::PyMethodDef {
-            ml_name: c"__reduce_ex__".as_ptr(),
-            ml_meth: ffi::PyMethodDefPointer {
-                PyCFunction: reduce,
-            },
-            ml_flags: ffi::METH_O,
-            ml_doc: c"__reduce_ex__($self, protocol, /)\n--\n\nPickles the bytes; outside the pickle from protocol 5 on.".as_ptr(),
-        },
-        ffi::PyMethodDef::zeroed(),
-    ];
+pub(crate) unsafe fn make_type(reduce: &Object) -> Result<Object, Raised> {
     let slot = |number, pointer| ffi::PyType_Slot {
         slot: number,
         pfunc: pointer,
@@ -135,7 +124,6 @@ pub(crate) unsafe fn make_type() -> Result<Object, Raised> {
         slot(ffi::Py_tp_new, new as *mut c_void),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_repr, repr as *mut c_void),
-        slot(ffi::Py_tp_methods, (&raw mut METHODS).cast()),
         slot(ffi::Py_bf_getbuffer, get_buffer as *mut c_void),
         slot(ffi::Py_tp_iter, iterate as *mut c_void),
         slot(ffi::Py_mp_length, length as *mut c_void),
@@ -160,7 +148,14 @@ pub(crate) unsafe fn make_type() -> Result<Object, Raised> {
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: attached; spec and slots are read during the call, fit `Instance`, and point to what is static.
-    unsafe { Object::owned(ffi::PyType_FromSpec(&mut spec)) }
+    unsafe {
+        let made = Object::owned(ffi::PyType_FromSpec(&mut spec))?;
+        let name = c"__reduce_ex__".as_ptr();
+        match ffi::PyObject_SetAttrString(made.as_ptr(), name, reduce.as_ptr()) {
+            0 => Ok(made),
+            _ => Err(Raised),
+        }
+    }
 }
 
 unsafe extern "C" fn new(
@@ -269,30 +264,4 @@ unsafe extern "C" fn repr(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
         let text = format!("<Buffer of {} bytes>", memory(this).len());
         Object::string(&text).map_or(ptr::null_mut(), Object::into_ptr)
     }
-}
-
-unsafe extern "C" fn reduce(
-    this: *mut ffi::PyObject,
-    protocol: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with an instance and an argument; every new reference is owned at once.
-    let reduced = unsafe {
-        let bytes = || {
-            if ffi::PyLong_AsLong(protocol) >= 5 {
-                let this = Object::borrowed(this)?;
-                let pickle = Object::import(c"pickle")?;
-                return pickle.attribute(c"PickleBuffer")?.call(&[&this]);
-            }
-            if !ffi::PyErr_Occurred().is_null() {
-                return Err(Raised);
-            }
-            Object::owned(ffi::PyBytes_FromObject(this))
-        };
-        bytes().and_then(|bytes| {
-            let arguments = Object::owned(ffi::PyTuple_Pack(1, bytes.as_ptr()))?;
-            let kind = ffi::Py_TYPE(this).cast::<ffi::PyObject>();
-            Object::owned(ffi::PyTuple_Pack(2, kind, arguments.as_ptr()))
-        })
-    };
-    reduced.map_or(ptr::null_mut(), Object::into_ptr)
 }

@@ -34,30 +34,21 @@ def dump(value, buffers=None):
 
     What an object keeps out of its pickle (PEP 574) is appended to the list `buffers`, if there is one.
     """
-    import copyreg
-    import io
     import pickle
 
     refusal = None
-    take_buffer = None if buffers is None else buffers.append
     dates = sys.modules.get("_pydatetime")
     if dates is not None and dates.datetime.__module__ != "datetime":
         _name_dates(dates)
     try:
-        file = io.BytesIO()
-        pickler = pickle.Pickler(file, _PROTOCOL, buffer_callback=take_buffer)
-        pickler.dispatch_table = _reducers(copyreg.dispatch_table)
-        pickler.dump(value)
-        data = file.getvalue()
+        data = _dump_by_name(value, buffers)
         # `__main__` is another module in every interpreter: what it defines must travel by value.
         if b"__main__" not in data:
             return data
     except Exception as error:
         refusal = error
     try:
-        if buffers:
-            buffers.clear()
-        return _dump_by_value(value, take_buffer)
+        return _dump_by_value(value, buffers)
     except ImportError:
         if refusal is None and not _refers_to_main(value):
             return data
@@ -74,7 +65,36 @@ def dump(value, buffers=None):
         refusal = None  # its traceback refers to this frame
 
 
-def _dump_by_value(value, take_buffer):
+def _taker(buffers):
+    """What a pickler gives its buffers to: they go into the list, which begins empty, or into the pickle."""
+    if buffers is None:
+        return None
+    buffers.clear()
+    return buffers.append
+
+
+def _dump_by_name(value, buffers):
+    """Pickles as `pickle` does, but for what it refuses, or what would have the receiver import a package."""
+    import pickle
+
+    try:
+        before = _buffers_reduced
+        data = pickle.dumps(value, _PROTOCOL, buffer_callback=_taker(buffers))
+        if _buffers_reduced == before:
+            return data
+    except TypeError:
+        pass  # of a memoryview, perhaps
+    import copyreg
+    import io
+
+    with io.BytesIO() as file:
+        pickler = pickle.Pickler(file, _PROTOCOL, buffer_callback=_taker(buffers))
+        pickler.dispatch_table = _reducers(copyreg.dispatch_table)
+        pickler.dump(value)
+        return file.getvalue()
+
+
+def _dump_by_value(value, buffers):
     """Pickles with cloudpickle, but for what that would turn into something else."""
     import io
 
@@ -90,8 +110,12 @@ def _dump_by_value(value, take_buffer):
                 raise TypeError(f"cannot pickle {type(value).__qualname__!r} object")
             return super().reducer_override(value)
 
+    # Those of the pickle by name stay, as long as this one may fail.
+    taken = None if buffers is None else []
     with io.BytesIO() as file:
-        Pickler(file, _PROTOCOL, buffer_callback=take_buffer).dump(value)
+        Pickler(file, _PROTOCOL, buffer_callback=_taker(taken)).dump(value)
+        if buffers is not None:
+            buffers[:] = taken
         return file.getvalue()
 
 
@@ -99,6 +123,10 @@ def _reduce_view(view):
     """A memoryview as its memory, which stays where it is, and its layout."""
     import pickle
 
+    plain = len(view.format.removeprefix("@")) == 1 and (view.nbytes or view.ndim == 1)
+    if not plain:
+        what = f"format {view.format!r} and shape {view.shape}"
+        raise TypeError(f"expected a memoryview of single items beside an object, found one of {what}: send it by itself")
     if not view.c_contiguous:
         view = memoryview(view.tobytes()).cast(view.format, view.shape)
     return make_view, (pickle.PickleBuffer(view), view.format, view.shape)
@@ -108,6 +136,19 @@ def make_view(memory, format, shape):
     """The memoryview that `_reduce_view` took apart; read-only."""
     view = memoryview(memory).toreadonly()
     return view if format == "B" and len(shape) == 1 else view.cast(format, shape)
+
+
+# How many Buffers were pickled by their own name.
+_buffers_reduced = 0
+
+
+def reduce_buffer(buffer, protocol):
+    """A Buffer by its own name, for another process: its bytes, outside the pickle from protocol 5 on."""
+    global _buffers_reduced
+    import pickle
+
+    _buffers_reduced += 1
+    return type(buffer), (pickle.PickleBuffer(buffer) if protocol >= 5 else bytes(buffer),)
 
 
 def _reduce_buffer(buffer):

@@ -556,7 +556,7 @@ unsafe fn buffer_type_of(module: &Object) -> Result<Object, Raised> {
         if !known.is_null() || !ffi::PyErr_Occurred().is_null() {
             return Object::borrowed(known);
         }
-        let made = buffer::make_type()?;
+        let made = buffer::make_type(&module.attribute(c"reduce_buffer")?)?;
         Object::borrowed(ffi::PyDict_SetDefault(all, key.as_ptr(), made.as_ptr()))
     }
 }

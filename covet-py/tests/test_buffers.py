@@ -203,6 +203,14 @@ def test_an_exporter_that_refuses():
         Buffer(Refuses())
 
 
+def test_a_view_of_structures_beside_an_object_is_refused_by_who_sends_it(run):
+    structures = memoryview((type("Pair", (ctypes.Structure,), {"_fields_": [("a", ctypes.c_int)]}) * 2)())
+    with pytest.raises(pickle.PicklingError, match="expected a memoryview of single items beside an object, found one of format"):
+        run(tasks.same, [structures, tasks.Record("r", [])])
+    one = memoryview(array.array("d", [1.5])).cast("B").cast("d", ())
+    assert run(tasks.same, tasks.Record("r", [one])).items[0].tolist() == 1.5
+
+
 def test_a_view_is_not_writable_where_it_arrives(run):
     with pytest.raises(TypeError, match="read-only|cannot modify"):
         run(tasks.write_to, memoryview(bytearray(3)))
