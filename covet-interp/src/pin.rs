@@ -79,13 +79,13 @@ impl Contents {
 
     /// Lets `read` read them, where they are now.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
-        match &*self.place.read().unwrap_or_else(PoisonError::into_inner) {
+        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
+        let bytes = match &*place {
             // SAFETY: the object is kept alive as long as this is its place.
-            Place::Object(_, start, _) => {
-                read(unsafe { std::slice::from_raw_parts(*start, self.len) })
-            }
-            Place::Rust(bytes) => read(bytes),
-        }
+            Place::Object(_, start, _) => unsafe { std::slice::from_raw_parts(*start, self.len) },
+            Place::Rust(bytes) => bytes,
+        };
+        read(bytes)
     }
 
     /// Moves them out of their object, whose interpreter is about to end. Where there is no memory for that they stay.

@@ -129,7 +129,8 @@ fn stay_for(pool: &Pool, time: Duration) -> f64 {
     let mut calls = 0_i64;
     while begin.elapsed() < time {
         for n in calls..calls + 1000 {
-            (sent.clear(), result.clear());
+            sent.clear();
+            result.clear();
             write_int(&mut sent, n);
             here.call(&same, &sent, &mut result)
                 .expect("it does not raise");
