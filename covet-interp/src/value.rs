@@ -22,7 +22,7 @@ use crate::support::DIRECT;
 /// Equality is that of the parts: a NaN equals nothing, `-0.0` equals `0.0`, `1` does not equal `1.0` or `True` (in
 /// Python it does), dicts are compared in order, sets are not, which takes quadratic time if their orders differ.
 ///
-/// [`Display`](fmt::Display) writes a Python expression.
+/// [`Display`](std::fmt::Display) writes a Python expression.
 ///
 /// # Examples
 ///
