@@ -76,7 +76,7 @@ pub(crate) struct Mailbox {
     interpreter: i64,
     newest: AtomicPtr<Letter>,
     /// References that are out.
-    held: AtomicUsize,
+    lent: AtomicUsize,
     /// What was pinned and has to move before the interpreter ends.
     contents: Mutex<Vec<Weak<Contents>>>,
     /// The pool whose worker owns the interpreter, if one does.
@@ -119,7 +119,7 @@ impl Mailbox {
                 let made = Arc::into_raw(Arc::new(Self {
                     interpreter: ffi::PyInterpreterState_GetID(ffi::current_interpreter()),
                     newest: AtomicPtr::default(),
-                    held: AtomicUsize::new(0),
+                    lent: AtomicUsize::new(0),
                     contents: Mutex::default(),
                     pool: OnceLock::new(),
                     asked: AtomicBool::new(false),
@@ -149,7 +149,7 @@ impl Mailbox {
     /// Counts a reference that goes out.
     pub(crate) fn lend(&self) {
         // Relaxed: a number by itself; `close` runs attached to the same interpreter as this.
-        self.held.fetch_add(1, Ordering::Relaxed);
+        self.lent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes what has to move before the interpreter ends. Main ends with the process, and a child of `fork` may find its lock
@@ -180,7 +180,7 @@ impl Mailbox {
     /// Takes back what was [lent](Mailbox::lend), at once if the calling thread is attached to the interpreter.
     pub(crate) fn give_back(&self, held: Held) {
         if self.is_here() {
-            self.held.fetch_sub(1, Ordering::Relaxed);
+            self.lent.fetch_sub(1, Ordering::Relaxed);
             // SAFETY: attached.
             return unsafe { held.release() };
         }
@@ -249,23 +249,16 @@ impl Mailbox {
     /// Attached to the interpreter.
     #[inline]
     pub(crate) unsafe fn empty(&self) {
-        while self.has_mail() {
-            let newest = self.newest.load(Ordering::Relaxed);
-            // Acquire pairs with the release of those who put them there.
-            let taken = self.newest.compare_exchange(
-                newest,
-                if newest == CLOSED {
-                    CLOSED
-                } else {
-                    ptr::null_mut()
-                },
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            );
-            if taken.is_ok() {
-                // SAFETY: attached, as promised; the letters are this thread's alone.
-                unsafe { self.release_all(newest) };
-            }
+        // Acquire pairs with the release of those who put letters there.
+        while self.has_mail()
+            && let Ok(taken) =
+                self.newest
+                    .fetch_update(Ordering::Acquire, Ordering::Relaxed, |newest| {
+                        (newest != CLOSED).then_some(ptr::null_mut())
+                    })
+        {
+            // SAFETY: attached, as promised; the letters are this thread's alone.
+            unsafe { self.release_all(taken) };
         }
     }
 
@@ -278,7 +271,7 @@ impl Mailbox {
         let newest = self.newest.swap(CLOSED, Ordering::AcqRel);
         // SAFETY: called attached; the letters are this thread's alone.
         unsafe { self.release_all(newest) };
-        LEAKED.fetch_add(self.held.load(Ordering::Relaxed), Ordering::Relaxed);
+        LEAKED.fetch_add(self.lent.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// # Safety
@@ -290,7 +283,7 @@ impl Mailbox {
             unsafe {
                 let Letter { held, older } = *Box::from_raw(newest);
                 newest = older;
-                self.held.fetch_sub(1, Ordering::Relaxed);
+                self.lent.fetch_sub(1, Ordering::Relaxed);
                 held.release();
             }
         }
