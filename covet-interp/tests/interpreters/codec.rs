@@ -212,7 +212,7 @@ objects = [
     cycle, [[cycle], cycle], [large, large, {large: large}, large.encode(), bytearray(300)],
     [[[[[[]]]]], ((((),),),), {'a': {'b': {'c': {}}}}], list(range(300)), {str(i): i for i in range(300)},
     [part for part in ([0], {1}, {2: 3}) for _ in range(3)],
-    [*(size * text for text in ('a', '\\xe9', '\\u20ac', '\\U0001f600', b'b') for size in [1 << 16]), bytearray(1 << 16)],
+    ['a' * (1 << 16), '\\u20ac' * (1 << 15), '\\U0001f600' * (1 << 14), b'b' * (1 << 16)],
     [2 * [view], {'k': view}, memoryview(array.array('d', range(6))).cast('B').cast('d', (2, 3)), view[::2], view[:0]],
     [2 * [buffer], {buffer}, memoryview(buffer), buffer[1:2], sys.modules['_covet_support'].Buffer(b'')],
 ]
