@@ -136,15 +136,25 @@ impl<'b> Encoder<'b> {
         // SAFETY: alive, attached; `units` is what a `str` or `bytes` consists of.
         unsafe {
             match self.remember(value, false, tag)? {
-                Some(tag) if units.len() >= PINNED => {
-                    self.out.count_pinned(units.len())?;
-                    let contents = Contents::of(value, units, self.support.mailbox());
-                    self.out.pin(tag | tag::PINNED, Pin::Contents(contents))
-                }
+                Some(tag) if units.len() >= PINNED => self.write_pinned(value, tag, units),
                 Some(tag) => self.out.sized(tag, units),
                 None => Ok(()),
             }
         }
+    }
+
+    /// Writes a `str` or `bytes` as a reference to what it consists of.
+    #[cold]
+    unsafe fn write_pinned(
+        &mut self,
+        value: *mut ffi::PyObject,
+        tag: u8,
+        units: &[u8],
+    ) -> Result<(), Refused> {
+        self.out.count_pinned(units.len())?;
+        // SAFETY: attached and alive, and consists of these units, as the caller promised.
+        let contents = unsafe { Contents::of(value, units, self.support.mailbox()) };
+        self.out.pin(tag | tag::PINNED, Pin::Contents(contents))
     }
 
     /// Writes where `value` was met before, if it was; otherwise returns the tag that it gets.
