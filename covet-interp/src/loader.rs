@@ -272,7 +272,10 @@ unsafe fn route(name: &str, path: &str, importing: &str) -> Verdict {
     if extensions == Extensions::Strict {
         return verdict(name, path);
     }
-    let native = if image::may_fit(path) {
+    // Where main would have to run it first, out of turn, what is not Python's own is better off with an image: a module that fails
+    // then (Cython's, when it imports others of its package) stays half-made in main.
+    let may_be_native = is_of_python(path) || !ffi::MAIN_FIRST_MANDATORY;
+    let native = if may_be_native && image::may_fit(path) {
         verdict(name, path)
     } else {
         refuse(name, ONE_PLACE)
