@@ -52,10 +52,23 @@ def check(package, extensions):
         "native": len(loaded - images),
         "images": len(loaded & images),
         "refused": refused,
+        "images_of": packages_of(loaded & images),
         "wrong": [
             f"expected {expected!r:.300}, found {answer!r:.300}" for found in answers for answer in found if answer != expected
         ],
     }
+
+
+def packages_of(files):
+    """The packages that extension modules belong to, each as [module, distribution, version] as known.txt has them."""
+    names = {pathlib.Path(file).relative_to(sysconfig.get_path("platlib")).parts[0].partition(".")[0] for file in files}
+    distributions = importlib.metadata.packages_distributions()
+    found = []
+    for name in sorted(names & distributions.keys()):
+        files_of = importlib.metadata.files(distributions[name][0]) or ()
+        folder = next(file.parts[0] for file in files_of if file.parts[0].endswith(".dist-info"))
+        found.append([name, *folder.removesuffix(".dist-info").rsplit("-", 1)])
+    return found
 
 
 def cost(package, extensions):

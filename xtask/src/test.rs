@@ -36,6 +36,7 @@ over covet-interp/tests/rounds.rs. What is tested in small runs in full by hand:
   cargo xtask python -- covet-py/tests/exchange.py 1000000    random values
   cargo test -p covet-interp --test ends -- --count 50        ends of Rust programs
   cargo test -p covet-interp --test no_memory -- --count 500  pools of whose allocations one fails
+  cargo xtask ecosystem --tests                               packages from PyPI, in two interpreters
   COVET_LIVES=200 cargo test -p covet-interp --test soak      borrowers and recycled interpreters
 
 The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything failed.

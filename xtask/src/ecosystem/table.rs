@@ -1,6 +1,7 @@
-//! What was found of the packages: a record for each release line of Python, and the page made from all of them.
+//! What was found of the packages: a record for each release line of Python, and what is made from all of them: the page, and the
+//! verdicts that ship with covet-interp.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ fn folder() -> PathBuf {
     workspace::root().join("docs/ecosystem")
 }
 
-/// Writes the page from the records; returns its path.
+/// Writes the page and the verdicts from the records; returns the path of the page.
 pub(super) fn write() -> Result<PathBuf> {
     let mut records = BTreeMap::new();
     let entries = folder().read_dir();
@@ -67,12 +68,42 @@ pub(super) fn write() -> Result<PathBuf> {
             records.insert(line.to_string_lossy().into_owned(), read_json(&path)?);
         }
     }
+    write_known(&records)?;
     let page = workspace::root().join("docs/ECOSYSTEM.md");
     fs::write(&page, page_of(&records)).context(|| format!("writing {}", page.display()))?;
     Ok(page)
 }
 
 type Records = BTreeMap<String, Value>;
+
+/// The line of known.txt below which the verdicts stand that were found here.
+const MEASURED: &str = "# Found by `cargo xtask ecosystem`:\n";
+
+fn write_known(records: &Records) -> Result<()> {
+    let path = workspace::root().join("covet-interp/src/image/known.txt");
+    let text = fs::read_to_string(&path).context(|| format!("reading {}", path.display()))?;
+    let by_hand = text.split(MEASURED).next().unwrap_or_default();
+    let text = format!("{by_hand}{MEASURED}{}", known(records));
+    fs::write(&path, text).context(|| format!("writing {}", path.display()))
+}
+
+/// A line for each package that worked as private images, with the Pythons on which it did.
+fn known(records: &Records) -> String {
+    let mut pythons: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (line, record) in records {
+        for row in rows(record).values().filter(|row| row["result"] == "works") {
+            for package in row["images_of"].as_array().into_iter().flatten() {
+                let words = super::strings(package).join(" ");
+                pythons.entry(words).or_default().insert(line);
+            }
+        }
+    }
+    let lines = pythons.into_iter().map(|(words, lines)| {
+        let lines: Vec<_> = lines.into_iter().collect();
+        format!("{words} {}\n", lines.join(","))
+    });
+    lines.collect()
+}
 
 fn page_of(records: &Records) -> String {
     let mut page = String::from(
@@ -239,12 +270,13 @@ fn suites(page: &mut String, records: &Records) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Records, page_of};
+    use super::{Records, known, page_of};
     use serde_json::json;
 
     #[test]
     fn a_package_is_a_line_with_what_each_python_made_of_it() {
         let works = json!({"result": "works", "version": "2.0", "native": 1, "images": 12, "refused": 0,
+            "images_of": [["numpy", "numpy", "2.0"]],
             "cost": {"main_ms": 90.4, "main_mib": 20.0, "further_ms": 50.0, "further_mib": 7.26,
                 "two_to_one": 1.85, "loop_two_to_one": 1.9}});
         let fails = json!({"result": "fails", "version": null, "why": "no luck"});
@@ -267,5 +299,6 @@ mod tests {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }
         assert!(!page.contains("Their own tests"));
+        assert_eq!(known(&records), "numpy numpy 2.0 3.14\n");
     }
 }
