@@ -21,7 +21,7 @@ pub struct Builder {
     preload: Vec<String>,
     initializer: Option<Task>,
     shared_globals: bool,
-    extensions: Extensions,
+    extensions: Option<Extensions>,
     pin: bool,
     max_tasks: Option<u64>,
     max_lifetime: Option<Duration>,
@@ -88,9 +88,10 @@ impl Builder {
         self
     }
 
-    /// How its interpreters get extension modules that cannot be loaded in them natively.
+    /// How its interpreters get extension modules that cannot be loaded in them natively. By default as the environment variable
+    /// `COVET_EXTENSIONS` says (`auto`, `private`, `strict`), else [`Extensions::Auto`].
     pub fn extensions(mut self, extensions: Extensions) -> Self {
-        self.extensions = extensions;
+        self.extensions = Some(extensions);
         self
     }
 
@@ -166,7 +167,10 @@ impl Builder {
             preload: self.preload,
             initializer: self.initializer.map(|task| task.call).transpose()?,
             shared_globals: self.shared_globals,
-            extensions: self.extensions,
+            extensions: match self.extensions {
+                Some(extensions) => extensions,
+                None => Extensions::from_environment()?,
+            },
             pin: self.pin,
             max_tasks: self.max_tasks,
             max_lifetime: self.max_lifetime,

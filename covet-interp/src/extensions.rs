@@ -29,3 +29,16 @@ impl FromStr for Extensions {
         }
     }
 }
+
+impl Extensions {
+    /// What `COVET_EXTENSIONS` says, or the default.
+    pub(crate) fn from_environment() -> Result<Self, Error> {
+        match std::env::var("COVET_EXTENSIONS") {
+            Ok(name) if !name.is_empty() => name.parse().map_err(|error| match error {
+                Error::Invalid(why) => Error::Invalid(format!("COVET_EXTENSIONS: {why}")),
+                other => other,
+            }),
+            _ => Ok(Self::default()),
+        }
+    }
+}

@@ -495,9 +495,11 @@ unsafe fn start(
         builder = builder
             .accept_leak(ffi::PyObject_IsTrue(accept_leak) == 1)
             .pin(ffi::PyObject_IsTrue(pin) == 1);
-        let extensions = FromStr::from_str(&Object::borrowed(extensions)?.text())
-            .map_err(|error| raise_error(state, &error))?;
-        builder = builder.extensions(extensions);
+        if extensions != ffi::Py_None() {
+            let extensions = FromStr::from_str(&Object::borrowed(extensions)?.text())
+                .map_err(|error| raise_error(state, &error))?;
+            builder = builder.extensions(extensions);
+        }
         let strategy = Object::borrowed(strategy)?.text();
         if strategy != "auto" {
             let strategy =

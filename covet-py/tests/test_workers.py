@@ -103,3 +103,16 @@ def test_workers_stay_on_their_cores():
     assert cores == [{core} for core in usable]
     with PoolExecutor(1) as pool:
         assert pool.broadcast(tasks.cores)[0].result() == set(usable)
+
+
+def test_how_extension_modules_are_had_is_one_of_three_words(monkeypatch):
+    for word in ("auto", "private", "strict"):
+        monkeypatch.setenv("COVET_EXTENSIONS", word)
+        for extensions in (None, word):
+            with PoolExecutor(1, extensions=extensions) as pool:
+                assert pool.call(abs, -1) == 1
+    with pytest.raises(ValueError, match="expected extensions to be .* found 'nonsense'|found \"nonsense\""):
+        PoolExecutor(1, extensions="nonsense")
+    monkeypatch.setenv("COVET_EXTENSIONS", "nonsense")
+    with pytest.raises(ValueError, match="COVET_EXTENSIONS: expected extensions to be"):
+        PoolExecutor(1)

@@ -91,7 +91,7 @@ class PoolExecutor(_native.Pool, Executor):
             max_tasks_per_child,
             accept_leak,
             pin,
-            extensions or os.environ.get("COVET_EXTENSIONS", "auto"),
+            extensions,
         )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

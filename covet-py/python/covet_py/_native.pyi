@@ -59,7 +59,7 @@ class Pool:
         max_tasks: int | None,
         accept_leak: bool,
         pin: bool,
-        extensions: str,
+        extensions: str | None,
         /,
     ) -> None: ...
     def _stats(self) -> tuple[Any, ...]: ...
