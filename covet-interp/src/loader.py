@@ -5,27 +5,28 @@ import sys
 
 
 def admit_extensions(admit, image):
-    """Asks `admit(name, path, importing)` before any extension module is loaded. It raises ImportError to refuse it, and returns
-    True for one that fits, False for one that comes by `image(spec, name, path, suffix)`, and None where only CPython's own
-    check can tell, whose refusal is told in the same words.
+    """Asks `admit(name, path, importing, refused)` before any extension module is loaded. It raises ImportError to refuse it, and
+    returns True for one that fits, False for one that comes by `image(spec, name, path, suffix)`, and None where only CPython's
+    own check can tell: one that this has refused is asked for again.
     """
     load, run = _imp.create_dynamic, _imp.exec_dynamic
     images = []  # that have not run yet
 
     def create_dynamic(spec, file=None):
-        fits = admit(spec.name, spec.origin, _importing(spec.name))
-        if fits is False:
-            if spec.name.startswith("numpy."):
-                _let_numpy_be()
-            module = _with_check(-1, image, spec, spec.name, spec.origin, _suffix(spec.name))
-            images.append(module)
-            return module
-        try:
-            return load(spec) if fits or "t" in sys.abiflags else _with_check(0, load, spec)
-        except ImportError as error:
-            if "does not support loading in subinterpreters" in str(error):
-                admit(spec.name, spec.origin, None)
-            raise
+        importing = _importing(spec.name)
+        fits = admit(spec.name, spec.origin, importing, False)
+        if fits is not False:
+            try:
+                return load(spec) if fits or "t" in sys.abiflags else _with_check(0, load, spec)
+            except ImportError as error:
+                if "does not support loading in subinterpreters" not in str(error):
+                    raise
+                admit(spec.name, spec.origin, importing, True)
+        if spec.name.startswith("numpy."):
+            _let_numpy_be()
+        module = _with_check(-1, image, spec, spec.name, spec.origin, _suffix(spec.name))
+        images.append(module)
+        return module
 
     def exec_dynamic(module):
         for i, waiting in enumerate(images):

@@ -68,7 +68,7 @@ pub(crate) unsafe fn install() -> Result<(), Raised> {
         },
         ml_flags: ffi::METH_FASTCALL,
         ml_doc:
-            c"admit(name, path, importing): whether it fits; raises ImportError if it cannot be loaded."
+            c"admit(name, path, importing, refused): whether it fits; raises ImportError if it cannot be loaded."
                 .as_ptr(),
     };
     static mut IMAGE: ffi::PyMethodDef = ffi::PyMethodDef {
@@ -115,8 +115,8 @@ unsafe fn module() -> Result<Object, Raised> {
     unsafe { Object::own_module(&SOURCE) }
 }
 
-/// `admit(name, path, importing)`, called by a subinterpreter that is about to load an extension module for the import of another,
-/// or (`None`) that was refused one by CPython.
+/// `admit(name, path, importing, refused)`, called by a subinterpreter that is about to load an extension module for the import of
+/// another, or that CPython has refused it to.
 unsafe extern "C" fn admit(
     _module: *mut ffi::PyObject,
     arguments: *mut *mut ffi::PyObject,
@@ -124,13 +124,9 @@ unsafe extern "C" fn admit(
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with `count` live arguments.
     unsafe {
-        answer(arguments, count, |[name, path, importing]| {
-            let (text, file) = (name.text(), path.text());
-            let route = if importing.as_ptr() == ffi::Py_None() {
-                refuse(&text, ONE_PLACE)
-            } else {
-                route(&text, &file, &importing.text())
-            };
+        answer(arguments, count, |[name, path, importing, refused]| {
+            let refused = refused.as_ptr() == ffi::Py_True();
+            let route = route(&name.text(), &path.text(), &importing.text(), refused);
             if let Verdict::Refused(reason) = &route {
                 REFUSALS.fetch_add(1, Ordering::Relaxed);
                 let reason = Object::string(reason)?;
@@ -263,19 +259,23 @@ pub(crate) fn refused_imports() -> u64 {
     REFUSALS.load(Ordering::Relaxed)
 }
 
-/// How the attached interpreter gets an extension module. `importing` is the module whose import needs it.
+/// How the attached interpreter gets an extension module. `importing` is the module whose import needs it; `refused` says that
+/// CPython does not load it natively.
 ///
 /// # Safety
 /// Attached to a subinterpreter.
-unsafe fn route(name: &str, path: &str, importing: &str) -> Verdict {
+unsafe fn route(name: &str, path: &str, importing: &str, refused: bool) -> Verdict {
     let extensions = image::extensions();
     if extensions == Extensions::Strict {
-        return verdict(name, path);
+        return match refused {
+            true => refuse(name, ONE_PLACE),
+            false => verdict(name, path),
+        };
     }
     // Where main would have to run it first, out of turn, what is not Python's own is better off with an image: a module that fails
     // then (Cython's, when it imports others of its package) stays half-made in main.
     let may_be_native = is_of_python(path) || !ffi::MAIN_FIRST_MANDATORY;
-    let native = if may_be_native && image::may_fit(path) {
+    let native = if !refused && may_be_native && image::may_fit(path) {
         verdict(name, path)
     } else {
         refuse(name, ONE_PLACE)
