@@ -186,6 +186,18 @@ impl<T> Slot<T> {
         self.0.with(|slot| unsafe { (*slot).assume_init_ref() })
     }
 
+    /// Asks for the cache line where the slot begins, and does not wait for it. A hint, for which it does not matter who
+    /// touches the slot meanwhile; nothing but on x86-64.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: every x86-64 has the instruction, which gives the program nothing to see and cannot fault.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(self).cast()) };
+        }
+    }
+
     /// Lends the memory of `run`.
     ///
     /// # Safety

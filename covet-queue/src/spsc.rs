@@ -515,6 +515,8 @@ impl<T> Consumer<T> {
     #[cold]
     fn refresh(&self) -> Result<(), TryPopError> {
         let ring = &*self.ring;
+        // The line with the value then comes together with the line of the tail, and not after it.
+        ring.slots.slot(self.head.get()).prefetch();
         // Acquire: pairs with "spsc: producer closes" and "spsc: push decides"; the tail read next is then the last.
         let state = ring.state.load(acquire!("spsc: pop sees close"));
         let tail = if state == ENDS_AT_END {
