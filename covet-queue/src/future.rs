@@ -36,9 +36,10 @@
 //! # What it costs
 //!
 //! A call that need not wait costs what `try_push` or `try_pop` costs. One that must wait yields first: it wakes its own task,
-//! and looks again when that is polled, since the other side may be a task of the same thread. If that was of no use, it takes
-//! a lock, leaves a waker and runs the waiter's half of the fence (see [`wait`](crate::wait)). It never blocks, and
-//! pays no attention to [`Wait`](crate::Wait).
+//! and looks again when that is polled, since the other side may be a task of the same thread. If that was of no use, it goes
+//! on so for as long as a thread would spin (at most 40 µs, less and less where waits take longer, not at all on one core),
+//! and gives the core to other threads between looks. Then it takes a lock, leaves a waker and runs the waiter's half of the
+//! fence (see [`wait`](crate::wait)). It never blocks, and pays no attention to [`Wait`](crate::Wait).
 //!
 //! Whoever makes the other side able to go on pays what it pays to wake a thread, less the system call: nothing but the load
 //! of one word as long as nobody waits. A task is woken as soon as one slot is free, not when a quarter is, as a parked
@@ -59,9 +60,9 @@
 //!
 //! # Order of waiters
 //!
-//! Threads and tasks are notified in the order in which they took their places. A future takes its place in its second
-//! poll, after it has yielded, and keeps it over all later ones, whatever they are for and whichever task does them. If it was
-//! notified and came too late, because somebody who did not wait was faster, it goes back to that place. To drop the
+//! Threads and tasks are notified in the order in which they took their places. A future takes its place when it has yielded
+//! in vain, in its second poll or later, and keeps it over all later ones, whatever they are for and whichever task does them.
+//! If it was notified and came too late, because somebody who did not wait was faster, it goes back to that place. To drop the
 //! future is to give up the place, and a new one begins at the end: in a loop around `select!` keep the future, or use a stream
 //! or a sink, which keep their place themselves while the futures of `next()` come and go. What is not promised is that
 //! nobody overtakes: a call that has not waited yet takes what is there, even if somebody was notified of it.
@@ -259,7 +260,7 @@ impl EventCount {
     /// Waits as a task until `ready` returns a value: the awaited form of [`wait_until`](Self::wait_until).
     ///
     /// `ready` is called in each poll, at least once, and once more after the task has entered the list of waiters, which it
-    /// does in the second poll: in the first it yields. How long to wait at most is a matter of the runtime: dropping the
+    /// does in the second poll or later: before that it yields. How long to wait at most is a matter of the runtime: dropping the
     /// future ends it, and a notification that it had no use for goes to the next waiter.
     ///
     /// # Examples

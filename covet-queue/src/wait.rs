@@ -254,14 +254,9 @@ impl EventCount {
             }
         }
         let start = Instant::now();
-        // Relaxed: a guess.
-        let nanos = self.spin_nanos.load(Ordering::Relaxed);
-        if nanos == SPIN_MIN_NANOS {
-            // Waits have been long. To yield before this one would only make it longer: the scheduler lets a thread that has
-            // given up its turn run later after it is woken.
+        let Some(budget) = self.spin_time() else {
             return Err(start);
-        }
-        let budget = Duration::from_nanos(nanos.into());
+        };
         let end = deadline.map_or(start + budget, |deadline| deadline.min(start + budget));
         loop {
             // The core goes to whoever else wants it: perhaps to the thread that this one waits for.
@@ -273,6 +268,14 @@ impl EventCount {
                 return Err(start);
             }
         }
+    }
+
+    /// Returns for how long to yield before a sleep. Not at all if waits have been long: to yield before this one would only
+    /// make it longer, as the scheduler lets a thread that has given up its turn run later after it is woken.
+    fn spin_time(&self) -> Option<Duration> {
+        // Relaxed: a guess.
+        let nanos = self.spin_nanos.load(Ordering::Relaxed);
+        (nanos != SPIN_MIN_NANOS).then(|| Duration::from_nanos(nanos.into()))
     }
 
     /// Learns from a wait that spinning did not end.

@@ -55,7 +55,14 @@ fn poll_with<F: Future + Unpin>(waker: &Waker, future: &mut F) -> Poll<F::Output
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// Polls a future that has yielded before, so that it leaves this waker behind.
+/// Gives up waiting so often that a future which waits there next yields no more than once.
+fn tire<F: Future<Output: std::fmt::Debug> + Unpin>(wait: impl Fn() -> F) {
+    for _ in 0..5 {
+        assert!(Task::new().poll(&mut wait()).is_pending());
+    }
+}
+
+/// Polls a future that yields once, so that it leaves this waker behind.
 fn poll_later_with<F: Future + Unpin>(waker: &Waker, future: &mut F) -> Poll<F::Output> {
     assert!(poll_with(Waker::noop(), future).is_pending());
     poll_with(waker, future)
@@ -151,19 +158,28 @@ fn values_arrive_in_order_whoever_waits() {
 }
 
 #[test]
-fn a_future_yields_once_before_it_takes_a_place() {
+fn a_future_yields_before_it_takes_a_place_and_but_once_where_waits_are_long() {
     let events = EventCount::new();
+    let wait = || events.wait(|| None::<()>);
     let task = Task::new();
     let waker = Waker::from(Arc::clone(&task));
-    let mut wait = events.wait(|| None::<()>);
-    assert!(poll_with(&waker, &mut wait).is_pending());
+    let mut waiting = wait();
+    assert!(poll_with(&waker, &mut waiting).is_pending());
     assert_eq!(task.woken(), 1);
     assert!(!events.has_waiters());
-    assert!(poll_with(&waker, &mut wait).is_pending());
-    assert_eq!(task.woken(), 1);
+    assert!(task.poll(&mut waiting).is_pending());
     assert!(events.has_waiters());
-    drop(wait);
+    drop(waiting);
     assert!(!events.has_waiters());
+
+    tire(wait);
+    let mut waiting = wait();
+    assert!(poll_with(&waker, &mut waiting).is_pending());
+    assert_eq!(task.woken(), 2);
+    assert!(!events.has_waiters());
+    assert!(poll_with(&waker, &mut waiting).is_pending());
+    assert_eq!(task.woken(), 2);
+    assert!(events.has_waiters());
 }
 
 #[test]
@@ -360,6 +376,7 @@ fn a_leaked_future_costs_one_notification_and_nothing_else() {
 #[test]
 fn a_waker_that_panics_disturbs_nobody() {
     let (producer, consumer) = mpmc::bounded(1);
+    tire(|| consumer.recv());
     let task = Task::new();
     let mut panicking = consumer.recv();
     let mut waiting = consumer.recv();
@@ -383,6 +400,7 @@ fn a_waker_that_panics_disturbs_nobody() {
 #[test]
 fn a_waker_may_use_the_ring() {
     let (producer, consumer) = mpmc::bounded(4);
+    tire(|| consumer.recv());
     let received = Arc::new(Mutex::new(Vec::new()));
     let mut recv = consumer.recv();
     let waker = on_wake({
@@ -415,6 +433,7 @@ fn a_waker_may_use_the_ring_when_it_is_dropped_or_panic_when_it_is_cloned() {
     let (producer, consumer) = mpmc::bounded(4);
     let other = Task::new();
     for ended in [false, true] {
+        tire(|| consumer.recv());
         let mut recv = consumer.recv();
         let waker = Waker::from(Arc::new(PushOnDrop(producer.clone())));
         assert!(poll_later_with(&waker, &mut recv).is_pending());
@@ -439,6 +458,7 @@ fn a_waker_may_use_the_ring_when_it_is_dropped_or_panic_when_it_is_cloned() {
         // SAFETY: none of the functions uses the pointer.
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) }
     };
+    tire(|| consumer.recv());
     let mut recv = consumer.recv();
     assert!(poll_with(Waker::noop(), &mut recv).is_pending());
     assert!(catch_unwind(AssertUnwindSafe(|| poll_with(&panics, &mut recv))).is_err());
@@ -461,6 +481,7 @@ fn a_waker_that_panics_when_it_is_dropped_loses_no_element() {
     static TABLE: RawWakerVTable = RawWakerVTable::new(clone, nothing, nothing, panics);
 
     let (producer, consumer) = mpmc::bounded(1);
+    tire(|| consumer.recv());
     let first = Task::new();
     let (mut notified, mut overtakes) = (consumer.recv(), consumer.recv());
     assert!(first.poll(&mut notified).is_pending());

@@ -1,8 +1,9 @@
 //! Tasks among the waiters.
 //!
 //! A task cannot sleep in a loop as a thread does: it looks, leaves its waker in the list, looks again, and returns. What a
-//! thread knows from where it is in that loop, a task keeps in a [`Place`] from poll to poll. Where a thread would spin, a task
-//! yields, once: it may be waiting for another task of the same thread, and then needs no place at all.
+//! thread knows from where it is in that loop, a task keeps in a [`Place`] from poll to poll. Before it takes a place, a task
+//! yields to the tasks beside it, since it may be waiting for one of them. If that is of no use, it goes on yielding for as long
+//! as a thread would spin: on the way to a sleep and back lie a system call of its own and one of whoever wakes its executor.
 //!
 //! No waker is cloned, compared with more than its address, dropped or woken under the lock: all of that runs code of a
 //! runtime, which may panic or come back here.
@@ -10,9 +11,11 @@
 use std::mem;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Instant;
 
-use super::{EventCount, Waiter, shield};
-use crate::sync::{fence, step};
+use super::{EventCount, SHORT_WAIT, Waiter, shield};
+use crate::sync::{fence, spinning_helps, step};
 
 /// The place of a task among the waiters of one event count.
 ///
@@ -24,6 +27,8 @@ pub(crate) struct Place {
     owes: bool,
     /// The task has let others run once, before it took a place.
     yielded: bool,
+    /// When it saw that this was of no use.
+    since: Option<Instant>,
 }
 
 impl Place {
@@ -33,13 +38,14 @@ impl Place {
             id: None,
             owes: false,
             yielded: false,
+            since: None,
         }
     }
 }
 
 impl EventCount {
     /// Looks whether `ready` returns a value, and returns it with whether a notification led to it. If there is none, sees
-    /// to it that the task is woken when there may be; for the first time, at once.
+    /// to it that the task is woken when there may be; at first, at once.
     ///
     /// A task that was notified for nothing goes back to its old place, before those that came later.
     pub(crate) fn poll_until<R>(
@@ -57,19 +63,22 @@ impl EventCount {
         }
         loop {
             if let Some(value) = ready() {
-                let notified = mem::take(&mut place.owes);
-                if listed {
-                    // What came after the task had begun to look is for someone else.
-                    self.leave(place);
+                let Place {
+                    id, owes, since, ..
+                } = mem::replace(place, Place::new());
+                if let (Some(_), Some(since)) = (id, since) {
+                    self.adapt(since.elapsed());
                 }
-                place.id = None;
-                place.yielded = false;
-                return Poll::Ready((value, notified));
+                if let Some(id) = id.filter(|_| listed) {
+                    // What came after the task had begun to look is for someone else.
+                    self.remove(id, false);
+                }
+                return Poll::Ready((value, owes));
             }
             if listed {
                 return Poll::Pending;
             }
-            if !mem::replace(&mut place.yielded, true) {
+            if self.goes_on_yielding(place) {
                 waker.wake_by_ref();
                 return Poll::Pending;
             }
@@ -80,10 +89,32 @@ impl EventCount {
         }
     }
 
+    /// Returns whether a task should yield once more, rather than take a place. It has let other threads run then, as a
+    /// thread that spins does: its executor may have no other task, and poll it again at once.
+    fn goes_on_yielding(&self, place: &mut Place) -> bool {
+        if !mem::replace(&mut place.yielded, true) {
+            return true;
+        }
+        // Who has had a place goes back to it.
+        if place.id.is_some() || !spinning_helps() {
+            return false;
+        }
+        let since = *place.since.get_or_insert_with(Instant::now);
+        let goes_on = self
+            .spin_time()
+            .is_some_and(|budget| since.elapsed() < budget);
+        if goes_on {
+            thread::yield_now();
+        }
+        goes_on
+    }
+
     /// Takes a task out of the list, if it ever took a place. A notification that it had no use for goes to the next.
     #[inline]
     pub(crate) fn leave(&self, place: &mut Place) {
         if let Some(id) = place.id.take() {
+            // Yielding was of no use to a wait that is given up.
+            self.adapt(SHORT_WAIT);
             self.remove(id, mem::take(&mut place.owes));
         }
     }
