@@ -64,6 +64,9 @@ const FAR: usize = 128;
 /// How many pauses at a time it makes for that at most. First it is one, and then each time twice as many.
 const LONGEST_PAUSE: u32 = 8;
 
+/// Bytes of a cache line, on most machines.
+const LINE: usize = 64;
+
 /// Both sides may go on.
 const OPEN: usize = 0;
 /// The consumer wants to close; where the ring ends is not decided.
@@ -164,7 +167,7 @@ pub fn bounded_from<T>(capacity: usize, start: usize) -> (Producer<T>, Consumer<
 /// send(producer); // what it pushes cannot go to another thread
 /// ```
 pub struct Producer<T> {
-    /// Equal to `Ring::tail`. Private methods change it with `&self`, so the handle is not `Sync`.
+    /// Equal to `Ring::tail` if it is kept. Private methods change it with `&self`, so the handle is not `Sync`.
     tail: Cell<usize>,
     /// The last head seen, plus the capacity: positions before it are free. Equal to `tail` for ever once closed.
     limit: Cell<usize>,
@@ -173,6 +176,10 @@ pub struct Producer<T> {
 }
 
 impl<T> Producer<T> {
+    /// Whether the handle has a copy of the tail. It is at hand sooner than the tail in the ring, but costs a store, and where
+    /// values fill cache lines of their own, the stores that wait for lines are what holds pushes up.
+    const KEEPS_TAIL: bool = size_of::<T>() < LINE;
+
     /// Pushes a value if there is room now. Wait-free, except that waking a sleeping consumer takes a lock.
     ///
     /// Costs a release store; looks at the consumer's position only when the last known one says full.
@@ -189,7 +196,7 @@ impl<T> Producer<T> {
     /// Closes the ring: later pushes fail, and pops go on until it is drained. Closing again does nothing.
     pub fn close(&mut self) {
         let ring = &*self.ring;
-        self.limit.set(self.tail.get());
+        self.limit.set(self.tail());
         for state in [OPEN, CLOSING] {
             // Release: pairs with "spsc: pop sees close", so that whoever sees the end also sees all that was before it.
             let _ = ring.state.compare_exchange(
@@ -207,7 +214,7 @@ impl<T> Producer<T> {
     #[inline(always)]
     pub(crate) fn push_now(&self, value: T) -> Result<(), TryPushError<T>> {
         let ring = &*self.ring;
-        let tail = self.tail.get();
+        let tail = self.tail();
         if tail == self.limit.get() {
             match self.refresh() {
                 Ok(()) => {}
@@ -228,9 +235,22 @@ impl<T> Producer<T> {
         Ok(())
     }
 
+    /// Returns the next position to write.
+    #[inline(always)]
+    fn tail(&self) -> usize {
+        if Self::KEEPS_TAIL {
+            self.tail.get()
+        } else {
+            // Relaxed: this thread stored it.
+            self.ring.tail.load(Ordering::Relaxed)
+        }
+    }
+
     #[inline(always)]
     fn publish_tail(&self, tail: usize) {
-        self.tail.set(tail);
+        if Self::KEEPS_TAIL {
+            self.tail.set(tail);
+        }
         // Release: pairs with "spsc: pop sees tail", which must also see the values.
         self.ring.tail.store(tail, release!("spsc: push publishes"));
     }
@@ -248,7 +268,7 @@ impl<T> Producer<T> {
         // Acquire: pairs with "spsc: pop frees"; the consumer has read the value that the next push overwrites.
         let head = ring.head.load(acquire!("spsc: push sees head"));
         self.limit.set(head.wrapping_add(ring.capacity));
-        if self.tail.get() == self.limit.get() {
+        if self.tail() == self.limit.get() {
             Err(TryClaimError::Full)
         } else {
             Ok(())
@@ -259,7 +279,7 @@ impl<T> Producer<T> {
     /// was there before.
     #[cold]
     fn end_here(&self) -> usize {
-        self.limit.set(self.tail.get());
+        self.limit.set(self.tail());
         let decided = self.ring.state.compare_exchange(
             CLOSING,
             ENDS_AT_TAIL,
@@ -281,10 +301,10 @@ impl<T> Producer<T> {
         }
         // Relaxed: stored before the state that was just acquired.
         let end = ring.end.load(Ordering::Relaxed);
-        if end == self.tail.get() {
+        if end == self.tail() {
             return Ok(());
         }
-        let tail = self.tail.get().wrapping_sub(1);
+        let tail = self.tail().wrapping_sub(1);
         debug_assert_eq!(end, tail, "only the last push can be beyond the end");
         self.tail.set(tail);
         self.limit.set(tail);
@@ -300,7 +320,7 @@ impl<T> Producer<T> {
     #[inline]
     pub(crate) fn try_reserve(&self, most: usize) -> Result<(usize, usize), TryClaimError> {
         let ring = &*self.ring;
-        let tail = self.tail.get();
+        let tail = self.tail();
         if most == 0 {
             return Ok((tail, 0));
         }
@@ -327,7 +347,7 @@ impl<T> Producer<T> {
     #[inline]
     pub(crate) fn publish(&self, ready: usize) {
         if ready > 0 {
-            self.publish_tail(self.tail.get().wrapping_add(ready));
+            self.publish_tail(self.tail().wrapping_add(ready));
         }
         self.end_claim();
     }
@@ -342,7 +362,7 @@ impl<T> Producer<T> {
         if ring.state.load(Ordering::Relaxed) != OPEN {
             let before = self.end_here();
             debug_assert!(
-                before != ENDS_AT_END || ring.end.load(Ordering::Relaxed) == self.tail.get(),
+                before != ENDS_AT_END || ring.end.load(Ordering::Relaxed) == self.tail(),
                 "a claim that was under way belongs to the ring"
             );
             ring.not_empty.notify_all();

@@ -3,11 +3,12 @@
 //! The models in `loom` replace the system's fence and parking; these runs use the real ones. A lost wake-up shows as
 //! a test that does not end.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use covet_queue::{PopTimeoutError, PushTimeoutError, mpmc, spsc};
+use covet_queue::{PopTimeoutError, PushError, PushTimeoutError, mpmc, spsc};
 
 const fn scaled(count: usize) -> usize {
     if cfg!(miri) { count / 1000 + 2 } else { count }
@@ -16,22 +17,59 @@ const fn scaled(count: usize) -> usize {
 const ROUND_TRIPS: usize = scaled(100_000);
 const ITEMS: usize = scaled(100_000);
 
+/// Small values, and such that fill a cache line, for which a producer keeps no copy of its position.
 #[test]
 fn spsc_keeps_order_under_load() {
-    for capacity in [1, 3, 64] {
-        let (mut producer, mut consumer) = spsc::bounded(capacity);
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                for value in 0..ITEMS {
-                    producer.push(value).unwrap();
+    fn check<T: Copy + Debug + PartialEq + Send>(value: impl Fn(usize) -> T + Copy + Send) {
+        for capacity in [1, 3, 64] {
+            let (mut producer, mut consumer) = spsc::bounded(capacity);
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    for number in 0..ITEMS {
+                        producer.push(value(number)).unwrap();
+                    }
+                });
+                for number in 0..ITEMS {
+                    assert_eq!(consumer.pop(), Ok(value(number)));
                 }
+                assert!(consumer.pop().is_err());
             });
-            for value in 0..ITEMS {
-                assert_eq!(consumer.pop(), Ok(value));
-            }
-            assert!(consumer.pop().is_err());
-        });
+        }
     }
+
+    check(|number| number);
+    check(|number| [number; 8]);
+}
+
+/// A push that meets the closing is either taken back or popped, for values of both sizes.
+#[test]
+fn spsc_loses_nothing_that_was_pushed_when_its_consumer_closes() {
+    fn check<T: Copy + Debug + PartialEq + Send>(value: impl Fn(usize) -> T + Copy + Send) {
+        for round in 0..scaled(1_000) {
+            let (mut producer, mut consumer) = spsc::bounded(64);
+            let pushing = move || {
+                let refused = (0..).find(|&number| producer.push(value(number)).is_err());
+                (producer, refused.unwrap())
+            };
+            let (refused, popped) = thread::scope(|scope| {
+                let pushing = scope.spawn(pushing);
+                for number in 0..round % 50 {
+                    assert_eq!(consumer.pop(), Ok(value(number)));
+                }
+                consumer.close();
+                let (mut producer, refused) = pushing.join().unwrap();
+                assert_eq!(producer.push(value(0)), Err(PushError(value(0))));
+                for number in round % 50..refused {
+                    assert_eq!(consumer.pop(), Ok(value(number)));
+                }
+                (refused, consumer.pop())
+            });
+            assert!(popped.is_err(), "{refused} were pushed");
+        }
+    }
+
+    check(|number| number);
+    check(|number| [number; 8]);
 }
 
 #[test]
