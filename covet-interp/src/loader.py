@@ -101,6 +101,12 @@ def _suffix(name):
     return "U_" + last.encode("punycode").decode("ascii").replace("-", "_")
 
 
+def has_extension(name, path):
+    """Whether this interpreter has imported the extension module of this file, and has done with that."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return getattr(spec, "origin", None) == path and not getattr(spec, "_initializing", False)
+
+
 def create_extension(name, path, must_run):
     """Creates an extension module in the main interpreter, or finds it there, and runs it if `must_run(module)`.
 

@@ -274,8 +274,8 @@ unsafe fn route(name: &str, path: &str, importing: &str, refused: bool) -> Verdi
     }
     // Where main would have to run it first, out of turn, what is not Python's own is better off with an image: a module that fails
     // then (Cython's, when it imports others of its package) stays half-made in main.
-    let may_be_native = is_of_python(path) || !ffi::MAIN_FIRST_MANDATORY;
-    let native = if !refused && may_be_native && image::may_fit(path) {
+    let in_turn = || !ffi::MAIN_FIRST_MANDATORY || is_of_python(path) || main_has(name, path);
+    let native = if !refused && image::may_fit(path) && in_turn() {
         verdict(name, path)
     } else {
         refuse(name, ONE_PLACE)
@@ -303,6 +303,29 @@ unsafe fn route(name: &str, path: &str, importing: &str, refused: bool) -> Verdi
     match image::verdict::verdict(&wanted) {
         Ok(()) => Verdict::Image(why),
         Err(fails) => refuse(name, &format!("{ONE_PLACE}, and no private image: {fails}")),
+    }
+}
+
+/// Whether the main interpreter has imported the extension module of this file.
+fn main_has(name: &str, path: &str) -> bool {
+    let _detached = Detached::new();
+    // SAFETY: as in `ask_main`.
+    unsafe {
+        let Some(_visit) = Visit::main() else {
+            return false;
+        };
+        let found = module().and_then(|loader| {
+            loader
+                .attribute(c"has_extension")?
+                .call(&[&Object::string(name)?, &Object::string(path)?])
+        });
+        found.map_or_else(
+            |Raised| {
+                ffi::PyErr_Clear();
+                false
+            },
+            |found| found.as_ptr() == ffi::Py_True(),
+        )
     }
 }
 

@@ -744,3 +744,9 @@ def invert(matrix):
     import numpy as np
 
     return np.linalg.inv(matrix).tolist()
+
+
+def images_of_covet_py():
+    import covet_py
+
+    return [path for path in covet_py._native.images() if path == covet_py._native.__file__]

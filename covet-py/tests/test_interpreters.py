@@ -393,3 +393,8 @@ def test_endless_use_from_many_sides(own_pool):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_the_package_itself_is_one_for_all_interpreters(pool):
+    # Its images would not know each other's pools.
+    assert pool.submit(tasks.images_of_covet_py).result() == []
