@@ -42,6 +42,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 /// The interpreters of pools, by their address.
 fn hosts() -> MutexGuard<'static, HashMap<usize, Arc<Host>>> {
@@ -91,11 +92,21 @@ fn opened() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 }
 
 /// Whether an extension module can be loaded natively in an interpreter with a GIL of its own, as far as its file tells: one whose data
-/// do not hold the slot that says so cannot.
+/// do not hold the slot that says so cannot. Remembered for each state of a file.
 pub(crate) fn may_fit(path: &str) -> bool {
-    Original::open(Path::new(path))
+    type Known = HashMap<(String, Option<SystemTime>), bool>;
+    static KNOWN: PerProcess<Known> = PerProcess::new();
+
+    let changed = std::fs::metadata(path).and_then(|data| data.modified());
+    let key = (path.to_owned(), changed.ok());
+    if let Some(&known) = KNOWN.lock().get(&key) {
+        return known;
+    }
+    let fits = Original::open(Path::new(path))
         .and_then(|original| Elf::read(&original.data))
-        .map_or(true, |elf| elf.may_fit_own_gil)
+        .map_or(true, |elf| elf.may_fit_own_gil);
+    KNOWN.lock().insert(key, fits);
+    fits
 }
 
 /// How the attached interpreter gets them. CPython's check of extension modules, which images go round, has no switch on free-threaded
