@@ -67,7 +67,31 @@ unsafe extern "C" fn call_from_thread(
     }
 }
 
-static mut METHODS: [ffi::PyMethodDef; 3] = [
+/// `leave_call(function)`: leaves it to be called by whoever has the GIL next.
+unsafe extern "C" fn leave_call(
+    _: *mut ffi::PyObject,
+    function: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    extern "C" fn call(function: *mut c_void) -> c_int {
+        // SAFETY: called attached, with the reference that was left.
+        unsafe {
+            let function = function.cast::<ffi::PyObject>();
+            ffi::Py_XDECREF(ffi::PyObject_CallNoArgs(function));
+            ffi::Py_DECREF(function);
+        }
+        0
+    }
+
+    // SAFETY: attached, with a live argument, whose reference goes to the call.
+    unsafe {
+        ffi::Py_INCREF(function);
+        ffi::Py_AddPendingCall(Some(call), function.cast());
+        ffi::Py_INCREF(ffi::Py_None());
+        ffi::Py_None()
+    }
+}
+
+static mut METHODS: [ffi::PyMethodDef; 4] = [
     ffi::PyMethodDef {
         ml_name: c"count".as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: count },
@@ -81,6 +105,14 @@ static mut METHODS: [ffi::PyMethodDef; 3] = [
         },
         ml_flags: ffi::METH_FASTCALL,
         ml_doc: c"Has a thread of its own call a function.".as_ptr(),
+    },
+    ffi::PyMethodDef {
+        ml_name: c"leave_call".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunction: leave_call,
+        },
+        ml_flags: ffi::METH_O,
+        ml_doc: c"Leaves a function to be called by whoever has the GIL next.".as_ptr(),
     },
     ffi::PyMethodDef::zeroed(),
 ];

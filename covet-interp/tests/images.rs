@@ -183,6 +183,27 @@ result = seen[0][0] if seen[0][1] != threading.get_ident() else 'this thread'";
 }
 
 #[test]
+fn a_call_that_a_library_leaves_is_made_in_the_interpreter_of_its_image() {
+    let _turn = one_at_a_time();
+    let Some(runtime) = runtime() else { return };
+    let folder = package("pending", &["refusing"]);
+    let pool = pool(&runtime, Extensions::Private);
+    let source = "import refusing, builtins, time
+builtins.mark = MARK
+seen = []
+refusing.leave_call(lambda: seen.append(builtins.mark))
+deadline = time.monotonic() + 30
+while not seen and time.monotonic() < deadline: pass
+result = seen";
+    for mark in 0..20i64 {
+        let source = source.replace("MARK", &mark.to_string());
+        let seen = run(&pool, mark as usize % 2, &folder, &source);
+        assert_eq!(seen, Ok(Value::List(vec![mark.into()])));
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn the_end_waits_for_a_thread_of_a_library_that_is_inside() {
     let _turn = one_at_a_time();
     let Some(runtime) = runtime() else { return };
