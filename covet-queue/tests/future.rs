@@ -62,9 +62,9 @@ fn tire<F: Future<Output: std::fmt::Debug> + Unpin>(wait: impl Fn() -> F) {
     }
 }
 
-/// Polls a future that yields once, so that it leaves this waker behind.
+/// Polls a future that has yielded before, so that it leaves this waker behind.
 fn poll_later_with<F: Future + Unpin>(waker: &Waker, future: &mut F) -> Poll<F::Output> {
-    assert!(poll_with(Waker::noop(), future).is_pending());
+    assert!(Task::new().poll(future).is_pending());
     poll_with(waker, future)
 }
 
