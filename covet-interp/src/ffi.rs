@@ -84,7 +84,8 @@ unsafe extern "C" {
     pub fn cell_contents(cell: *mut PyObject) -> *mut PyObject;
 
     /// `PyDict_SetDefault`: the value of the key (borrowed), which is `value` unless there was one; null with an exception raised.
-    pub(crate) fn PyDict_SetDefault(
+    #[link_name = "PyDict_SetDefault"]
+    pub(crate) fn set_default(
         dict: *mut PyObject,
         key: *mut PyObject,
         value: *mut PyObject,

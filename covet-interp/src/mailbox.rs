@@ -129,7 +129,7 @@ impl Mailbox {
                     ffi::PyCapsule_New(made.cast_mut().cast(), NAME.as_ptr(), Some(close));
                 let capsule =
                     Object::owned(capsule).inspect_err(|Raised| drop(Arc::from_raw(made)))?;
-                let first = ffi::PyDict_SetDefault(all, key.as_ptr(), capsule.as_ptr());
+                let first = ffi::set_default(all, key.as_ptr(), capsule.as_ptr());
                 found = Object::borrowed(first);
             }
             let mailbox = ffi::PyCapsule_GetPointer(found?.as_ptr(), NAME.as_ptr());

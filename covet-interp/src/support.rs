@@ -557,7 +557,7 @@ unsafe fn buffer_type_of(module: &Object) -> Result<Object, Raised> {
             return Object::borrowed(known);
         }
         let made = buffer::make_type(&module.attribute(c"reduce_buffer")?)?;
-        Object::borrowed(ffi::PyDict_SetDefault(all, key.as_ptr(), made.as_ptr()))
+        Object::borrowed(ffi::set_default(all, key.as_ptr(), made.as_ptr()))
     }
 }
 
