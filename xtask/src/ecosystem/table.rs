@@ -153,7 +153,7 @@ fn packages(page: &mut String, records: &Records) {
          natively, how many as private images. *Import*: in the main interpreter, and in an interpreter when another has it already:\n\
          milliseconds, and MiB by which the process grows (PSS) until it was used once. *2 : 1*: how much more two interpreters\n\
          do at the same time than one alone, where the work is computing; *loop*: the same of a loop in plain Python in the same\n\
-         seconds, which is what the machine had to give.\n\n\
+         seconds, which is what the machine had to give: one that others use gives little, and its times are long.\n\n\
          | package | version | way | {SHOWN} | import in main | in a further interpreter | 2 : 1 | loop |"
     );
     for (line, _) in &others {
