@@ -209,7 +209,8 @@ pub(crate) fn refused_modules() -> Vec<(String, String)> {
     refused
 }
 
-/// Whether `module`, and every extension module that comes with it, fits: the first that is refused decides.
+/// Whether `module`, and every extension module that comes with it, fits: the first that is refused decides. Of images it
+/// knows what is shipped; it makes no trial.
 ///
 /// # Errors
 /// [`Error::Python`] with what importing it in the main interpreter raised.
@@ -219,7 +220,10 @@ pub(crate) fn import_verdict(module: &str) -> Result<Verdict, Error> {
         match verdict(&name, &path) {
             Verdict::Fits => {}
             other @ (Verdict::Unknown | Verdict::Image(_)) => all = other,
-            refused @ Verdict::Refused(_) => return Ok(refused),
+            Verdict::Refused(why) => match image::verdict::known(&name, path.as_ref()) {
+                Some(Ok(())) => all = Verdict::Image(why),
+                Some(Err(_)) | None => return Ok(Verdict::Refused(why)),
+            },
         }
     }
     Ok(all)
