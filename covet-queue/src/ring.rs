@@ -1,4 +1,5 @@
-//! The ring with marks for each slot, which [`mpmc`](crate::mpmc) and [`mpsc`](crate::mpsc) share.
+//! The ring with marks for each slot, which [`mpmc`](crate::mpmc) and [`mpsc`](crate::mpsc) share. Producers are in `push.rs`,
+//! consumers in `pop.rs`.
 //!
 //! Marks say whose turn it is, so that producers contend only with producers, for the tail, and consumers only with
 //! consumers, for the head (Vyukov, "Bounded MPMC queue", 1024cores.net, 2010). A thread claims positions by moving the
@@ -33,16 +34,18 @@
 //! What positions cannot see is a thread that sleeps between a load of the tail and its compare-and-swap for exactly as
 //! long as all positions take to come round: 2^62 elements, or 2^30 where a pointer has 32 bits.
 
-use core::hint;
-use core::marker::PhantomData;
+mod hint;
+mod pop;
+mod push;
+
+use core::hint::spin_loop;
 use core::sync::atomic::Ordering;
 
 use crossbeam_utils::CachePadded;
 
-use crate::error::{TryClaimError, TryPopError, TryPushError};
-use crate::slots::{Marks, Slot, Slots};
-use crate::strategy::Wait;
-use crate::sync::{self, Arc, AtomicUsize, Deadline, acquire, fence, release, step};
+pub(crate) use self::hint::Hint;
+use crate::slots::{Marks, Slots};
+use crate::sync::{Arc, AtomicUsize, fence, release};
 use crate::wait::EventCount;
 
 /// The distance between positions.
@@ -89,92 +92,6 @@ struct Tail {
     position: AtomicUsize,
     /// A head that some producer saw, in the producers' own cache line. May be old, never ahead.
     head_seen: AtomicUsize,
-}
-
-/// What a handle remembers. They are plain atomics even in models: they order nothing, and a wrong guess costs a look at what
-/// is shared. In a line of their own, for handles that are shared.
-pub(crate) struct Hint(CachePadded<Memory>);
-
-struct Memory {
-    /// The position that is expected to be next, so that a thread which is alone on its side need not load the shared one,
-    /// which its last compare-and-swap has just stored. May be old, never ahead.
-    position: core::sync::atomic::AtomicUsize,
-    /// The handle has claimed something since it last found nothing.
-    moving: core::sync::atomic::AtomicBool,
-}
-
-impl Hint {
-    fn new(position: usize) -> Self {
-        Self(CachePadded::new(Memory {
-            position: position.into(),
-            moving: false.into(),
-        }))
-    }
-
-    #[inline(always)]
-    fn get(&self) -> usize {
-        // Relaxed: a guess.
-        self.0.position.load(Ordering::Relaxed)
-    }
-
-    #[inline(always)]
-    fn set(&self, position: usize) {
-        // Relaxed: a guess.
-        self.0.position.store(position, Ordering::Relaxed);
-    }
-
-    /// Remembers a claim, which ends at `position`.
-    #[inline(always)]
-    fn claimed(&self, position: usize) {
-        self.set(position);
-        // Relaxed: only about when to pause.
-        self.0.moving.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns whether something was claimed since the last call.
-    #[inline]
-    fn stop(&self) -> bool {
-        // Relaxed, and not one step: as above.
-        let moving = self.0.moving.load(Ordering::Relaxed);
-        self.0.moving.store(false, Ordering::Relaxed);
-        moving
-    }
-}
-
-impl Clone for Hint {
-    fn clone(&self) -> Self {
-        Self::new(self.get())
-    }
-}
-
-/// What a thread does that has lost a race for the tail or the head. A winner who is left alone goes on many times faster than
-/// two who take the cache line from each other, so the first pause is as long as some tens of operations; each further one is
-/// twice as long, and after a few of them other threads get the core.
-///
-/// The first loss costs no pause: it may only mean that the position which the handle remembered is old.
-struct Backoff {
-    pauses: u32,
-}
-
-impl Backoff {
-    const FIRST: u32 = 32;
-    const LONGEST: u32 = 128;
-
-    fn new() -> Self {
-        Self { pauses: 0 }
-    }
-
-    #[cold]
-    fn wait(&mut self) {
-        if self.pauses > Self::LONGEST {
-            sync::yield_now();
-            return;
-        }
-        for _ in 0..self.pauses {
-            hint::spin_loop();
-        }
-        self.pauses = Self::FIRST.max(2 * self.pauses);
-    }
 }
 
 /// How many consumers a ring has: how they move its head.
@@ -267,474 +184,6 @@ pub(crate) fn new<T, C: Consumers>(
 }
 
 impl<T> Ring<T> {
-    #[inline(always)]
-    pub(crate) fn try_push(&self, hint: &Hint, value: T) -> Result<(), TryPushError<T>> {
-        match self.reserve(hint, 1) {
-            Ok((tail, _)) => {
-                // SAFETY: `reserve` made the slot this thread's alone, and it holds no value.
-                unsafe { self.slots.slot(tail / STEP).write(value) };
-                self.fill(tail, FULL);
-                self.not_empty.notify_one();
-                Ok(())
-            }
-            Err(TryClaimError::Full) => Err(TryPushError::Full(value)),
-            Err(TryClaimError::Closed) => Err(TryPushError::Closed(value)),
-        }
-    }
-
-    /// Claims up to `most` slots. Returns the index of the first and how many they are, at least one.
-    #[inline]
-    pub(crate) fn try_reserve(
-        &self,
-        hint: &Hint,
-        most: usize,
-    ) -> Result<(usize, usize), TryClaimError> {
-        // Also keeps `most * STEP` from overflowing.
-        let (tail, count) = self.reserve(hint, most.min(self.capacity()))?;
-        Ok((tail / STEP, count))
-    }
-
-    /// Claims up to `most` slots, but at least one. Returns the first position and how many.
-    #[inline(always)]
-    fn reserve(&self, hint: &Hint, most: usize) -> Result<(usize, usize), TryClaimError> {
-        let mut backoff = Backoff::new();
-        let mut tail = hint.get();
-        loop {
-            let count = self.free_from(tail, most);
-            if count > 0 {
-                let end = tail.wrapping_add(count * STEP);
-                // Relaxed: positions only choose a slot; its marks carry the happens-before. A closed tail has its low bit
-                // set, so against it the swap fails.
-                let swapped = self.tail.position.compare_exchange_weak(
-                    tail,
-                    end,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
-                if swapped.is_ok() {
-                    hint.claimed(end);
-                    return Ok((tail, count));
-                }
-                // By the end of the pauses the tail that won is old as well.
-                backoff.wait();
-            }
-            // Acquire: pairs with "mpmc: close", so that who is told also sees what was done before.
-            let now = self.tail.position.load(acquire!("mpmc: push sees close"));
-            if now & CLOSED != 0 {
-                return Err(TryClaimError::Closed);
-            }
-            if count == 0 && now == tail {
-                let is_free = |ahead| self.free_from(tail.wrapping_add(ahead * STEP), 1) == 1;
-                if !(hint.stop() && self.fall_back(is_free)) {
-                    return Err(TryClaimError::Full);
-                }
-            }
-            tail = now;
-        }
-    }
-
-    /// Returns what producers said last of the slot of a position.
-    #[inline(always)]
-    fn filled(&self, position: usize) -> usize {
-        let filled = self.filled.of(position / STEP);
-        // Acquire: pairs with "mpmc: push publishes"; the value is read next.
-        filled.load(acquire!("mpmc: pop sees slot"))
-    }
-
-    /// Publishes the slot of a position that this thread has claimed.
-    #[inline(always)]
-    fn fill(&self, position: usize, holds: usize) {
-        self.fill_to(position, position.wrapping_add(STEP), holds);
-    }
-
-    /// Publishes the slots from `position` to `end` by the mark of the first.
-    #[inline(always)]
-    fn fill_to(&self, position: usize, end: usize, holds: usize) {
-        let filled = self.filled.of(position / STEP);
-        // Release: pairs with "mpmc: pop sees slot", which must also see the values.
-        filled.store(end | holds, release!("mpmc: push publishes"));
-    }
-
-    /// Ends the claim of `len` slots from index `start` on: the first `ready` hold values, the others nothing.
-    #[inline]
-    pub(crate) fn publish(&self, start: usize, ready: usize, len: usize) {
-        let parts = [
-            (start, ready, FULL),
-            (start.wrapping_add(ready), len - ready, SKIP),
-        ];
-        for (start, len, holds) in parts {
-            let mut position = start.wrapping_mul(STEP);
-            if self.freed.is_none() && MARKS_LAST {
-                if len > 0 {
-                    self.fill_to(position, position.wrapping_add(len * STEP), holds);
-                }
-                continue;
-            }
-            for run in self.filled.runs(start, len) {
-                for filled in run {
-                    position = position.wrapping_add(STEP);
-                    // Release: as in `fill_to`.
-                    filled.store(position | holds, release!("mpmc: push publishes"));
-                }
-            }
-        }
-        // An aborted claim too uncovers what was pushed behind it.
-        self.not_empty.notify_one();
-    }
-
-    /// Aborts claims that were leaked. Called when the last producer is gone, and with it every live claim.
-    fn abort_leaked(&self) {
-        // Relaxed: no producer is left that could change the tail.
-        let tail = self.tail.position.load(Ordering::Relaxed) & !CLOSED;
-        // Acquire: pairs with "mpsc: pop frees"; a consumer that took part of a batch has marked the rest before. A head that
-        // is old only means more to look at.
-        let mut position = self.head.load(acquire!("mpsc: abort sees head"));
-        while position != tail {
-            match self.run_at::<One>(position) {
-                Some((end, _)) => position = end,
-                None => {
-                    self.fill(position, SKIP);
-                    position = position.wrapping_add(STEP);
-                }
-            }
-        }
-        self.not_empty.notify_all();
-    }
-
-    /// Returns how many slots from `tail` on are free, no more than `most`.
-    #[inline(always)]
-    fn free_from(&self, tail: usize, most: usize) -> usize {
-        let Some(freed) = &self.freed else {
-            return self.room_at(tail, most);
-        };
-        // Only a ring with more slots than capacity can be full while its next slot is free.
-        let room = if self.room == self.lap {
-            most
-        } else {
-            self.room_at(tail, most)
-        };
-        count_from(freed, tail, room, |freed, position| {
-            // Acquire: pairs with "mpmc: pop frees" and "mpmc: skip frees"; the value of the last lap has been read.
-            freed.load(acquire!("mpmc: push sees slot")) == position
-        })
-    }
-
-    /// Compares a tail with the head and the exact capacity. Returns how much room there is, no more than `most`.
-    #[inline]
-    fn room_at(&self, tail: usize, most: usize) -> usize {
-        // The head may be old, which errs towards full. A tail that is old can be behind the head: then the distance is huge,
-        // and there is no room.
-        let room = |head: usize| self.room.saturating_sub(tail.wrapping_sub(head)) / STEP;
-        let head_seen = &self.tail.head_seen;
-        // Acquire: pairs with "mpsc: push tells head".
-        let seen = head_seen.load(acquire!("mpsc: push is told head"));
-        if room(seen) >= most {
-            return most;
-        }
-        // Acquire: pairs with "mpsc: pop frees"; the values of the last lap have been read.
-        let head = self.head.load(acquire!("mpsc: push sees head"));
-        // Release: pairs with "mpsc: push is told head"; passes on what was just acquired.
-        head_seen.store(head, release!("mpsc: push tells head"));
-        room(head).min(most)
-    }
-
-    /// Waits until `ready` returns a value, as it does when a push succeeds or the ring is closed.
-    #[cold]
-    pub(crate) fn wait_for_room<R>(
-        &self,
-        wait: Wait,
-        deadline: Option<Deadline>,
-        ready: impl FnMut() -> Option<R>,
-    ) -> Option<R> {
-        let roomy = (self.quarter() > 1).then_some(|| self.is_roomy() || self.is_closed());
-        let result = wait.until_room(&self.not_full, deadline, roomy, ready);
-        self.pass_on_room();
-        result
-    }
-
-    /// Does what a woken producer owes to the others that sleep.
-    pub(crate) fn pass_on_room(&self) {
-        // Slots can become free out of order: the wake-up for a later slot may have found the earlier one still being
-        // read and been spent on nothing. So whoever was woken for the earlier one passes it on.
-        step!(
-            "mpmc: woken push passes on",
-            self.not_full.pass_on_if(|| self.len() < self.capacity())
-        );
-    }
-
-    /// Tells sleeping producers that slots became free.
-    #[inline(always)]
-    fn tell_freed(&self) {
-        self.not_full.notify_one_if(|| self.is_roomy());
-    }
-
-    fn quarter(&self) -> usize {
-        (self.capacity() / 4).max(1)
-    }
-
-    /// Returns whether enough is free to wake a producer for.
-    fn is_roomy(&self) -> bool {
-        let quarter = self.quarter();
-        quarter == 1 || self.capacity() - self.len() >= quarter
-    }
-
-    #[inline(always)]
-    pub(crate) fn try_pop<C: Consumers>(&self, hint: &Hint) -> Result<T, TryPopError> {
-        let mut taken = self.take_over::<C>(hint, 1)?;
-        let value = self.take(taken.step());
-        drop(taken);
-        self.tell_freed();
-        Ok(value)
-    }
-
-    /// Pops up to `most` values into `each`.
-    #[inline]
-    pub(crate) fn try_pop_batch<C: Consumers>(
-        &self,
-        hint: &Hint,
-        most: usize,
-        mut each: impl FnMut(T),
-    ) -> Result<usize, TryPopError> {
-        let _freed = Freed(self);
-        // Not more than a lap, lest fast producers keep one call busy for ever.
-        let most = most.min(self.capacity());
-        let mut popped = 0;
-        while popped < most {
-            match self.take_over::<C>(hint, most - popped) {
-                Ok(taken) => {
-                    popped += taken.len();
-                    taken.hand_to(&mut each);
-                }
-                Err(error) if popped == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(popped)
-    }
-
-    /// Returns the oldest value, which stays.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the only consumer, and pops nothing as long as the reference lives.
-    pub(crate) unsafe fn peek(&self, hint: &Hint) -> Result<&T, TryPopError> {
-        let (head, _) = self.head_to_read::<One>(hint)?;
-        // SAFETY: the mark said full and was acquired; only this consumer could take the value, and does not.
-        Ok(unsafe { self.slots.slot(head / STEP).get() })
-    }
-
-    /// Finds up to `most` values, but at least one, that this consumer can take.
-    #[inline(always)]
-    fn take_over<'a, C: Consumers>(
-        &'a self,
-        hint: &'a Hint,
-        most: usize,
-    ) -> Result<Taken<'a, T, C>, TryPopError> {
-        let mut backoff = Backoff::new();
-        loop {
-            let (head, run_end) = self.head_to_read::<C>(hint)?;
-            let wanted = head.wrapping_add(most * STEP);
-            let run_end = self.full_to::<C>(run_end, wanted);
-            // More than wanted is in a batch for one consumer only.
-            let end = if is_before(wanted, run_end) {
-                wanted
-            } else {
-                run_end
-            };
-            if !C::CLAIM || C::advance(&self.head, head, end) {
-                if C::CLAIM {
-                    hint.claimed(end);
-                }
-                return Ok(Taken {
-                    ring: self,
-                    hint,
-                    next: head,
-                    end,
-                    run_end,
-                    consumers: PhantomData,
-                });
-            }
-            // By the end of the pauses the head that won is old as well.
-            backoff.wait();
-            self.reload_head(hint);
-        }
-    }
-
-    /// Returns the head if its slot holds a value, and the end of what was published with it, after stepping over slots that
-    /// were given up. With many consumers the head may be old.
-    #[inline(always)]
-    fn head_to_read<C: Consumers>(&self, hint: &Hint) -> Result<(usize, usize), TryPopError> {
-        loop {
-            let head = hint.get();
-            match self.run_at::<C>(head) {
-                Some((end, FULL)) => return Ok((head, end)),
-                Some((end, _)) => {
-                    self.step_over::<C>(head, end);
-                    self.reload_head(hint);
-                }
-                None if self.reload_head(hint) == head => {
-                    let is_full = |ahead: usize| {
-                        // Inside a batch for one consumer there are no marks.
-                        if C::CLAIM || ahead == 0 {
-                            self.run_at::<C>(head.wrapping_add(ahead * STEP)).is_some()
-                        } else {
-                            self.len() > ahead
-                        }
-                    };
-                    if !(hint.stop() && self.fall_back(is_full)) {
-                        return Err(self.nothing_at(head));
-                    }
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Looks for more values from `position` on, until they reach `wanted`. Returns where they end.
-    #[inline(always)]
-    fn full_to<C: Consumers>(&self, mut position: usize, wanted: usize) -> usize {
-        if C::CLAIM {
-            // Each slot has a mark of its own.
-            let most = wanted.wrapping_sub(position) / STEP;
-            let count = count_from(&self.filled, position, most, |filled, position| {
-                // Acquire: as in `filled`.
-                filled.load(acquire!("mpmc: pop sees slot")) == position.wrapping_add(STEP) | FULL
-            });
-            return position.wrapping_add(count * STEP);
-        }
-        while is_before(position, wanted) {
-            match self.run_at::<C>(position) {
-                Some((end, FULL)) => position = end,
-                _ => break,
-            }
-        }
-        position
-    }
-
-    /// Returns what was published with `position` as the first slot, if it was: up to where, and whether it holds values.
-    #[inline(always)]
-    fn run_at<C: Consumers>(&self, position: usize) -> Option<(usize, usize)> {
-        let filled = self.filled(position);
-        let holds = filled & (FULL | SKIP);
-        if C::CLAIM {
-            let end = position.wrapping_add(STEP);
-            return (filled == end | holds).then_some((end, holds));
-        }
-        let end = filled - holds;
-        // One of an earlier lap ends here or before.
-        is_before(position, end).then_some((end, holds))
-    }
-
-    /// Lets the other side get ahead of a thread that has caught up with it, if it goes on: pauses until the slot that is far
-    /// ahead is ready too, but not for long. Returns whether it is worth to look again.
-    #[cold]
-    fn fall_back(&self, is_ready: impl Fn(usize) -> bool) -> bool {
-        let ahead = FAR.min(self.capacity() / 4);
-        if ahead == 0 {
-            return false;
-        }
-        hint::spin_loop();
-        if !is_ready(0) {
-            return false;
-        }
-        for pauses in PAUSES {
-            for _ in 0..pauses {
-                hint::spin_loop();
-            }
-            if is_ready(ahead) {
-                break;
-            }
-        }
-        true
-    }
-
-    #[inline(always)]
-    fn reload_head(&self, hint: &Hint) -> usize {
-        // Relaxed: positions only choose a slot; its marks carry the happens-before.
-        let head = self.head.load(Ordering::Relaxed);
-        hint.set(head);
-        head
-    }
-
-    #[cold]
-    fn step_over<C: Consumers>(&self, head: usize, end: usize) {
-        if C::advance(&self.head, head, end) {
-            if let Some(freed) = &self.freed {
-                // Release: pairs with "mpmc: push sees slot". Nothing was read here, but whoever gave the slot up may have
-                // written to it, which this thread has acquired and passes on.
-                freed
-                    .of(head / STEP)
-                    .store(head.wrapping_add(self.lap), release!("mpmc: skip frees"));
-            }
-            self.tell_freed();
-        }
-    }
-
-    /// Takes the value at a position that `take_over` has found, and frees its slot.
-    #[inline(always)]
-    fn take(&self, position: usize) -> T {
-        let index = position / STEP;
-        let freed = self.freed.as_ref().map(|freed| freed.of(index));
-        self.take_from(position, self.slots.slot(index), freed)
-    }
-
-    #[inline(always)]
-    fn take_from(&self, position: usize, slot: &Slot<T>, freed: Option<&AtomicUsize>) -> T {
-        // SAFETY: the mark said full, and there is no other consumer or moving the head past it made the value this one's.
-        let value = unsafe { slot.take() };
-        if let Some(freed) = freed {
-            // Release: pairs with "mpmc: push sees slot"; the value has been read.
-            freed.store(position.wrapping_add(self.lap), release!("mpmc: pop frees"));
-        }
-        value
-    }
-
-    /// Tells whether something may still be published at `head`.
-    #[inline]
-    fn nothing_at(&self, head: usize) -> TryPopError {
-        // Relaxed: if it does not say so yet, the ring is not closed yet; else the tail tells.
-        if self.closing.load(Ordering::Relaxed) == 0 {
-            return TryPopError::Empty;
-        }
-        // Acquire: pairs with "mpmc: close", so that whoever sees the end also sees all that was done before closing. That
-        // the ring is drained follows from the value alone: nothing changes the tail after the bit is set, and all
-        // positions before `head` have been claimed by consumers.
-        let tail = self.tail.position.load(acquire!("mpmc: pop sees close"));
-        if tail == head | CLOSED {
-            TryPopError::Closed
-        } else {
-            TryPopError::Empty
-        }
-    }
-
-    /// Waits until `ready` returns a value, as it does when a pop succeeds or the ring is closed.
-    #[cold]
-    pub(crate) fn wait_for_value<R>(
-        &self,
-        wait: Wait,
-        deadline: Option<Deadline>,
-        ready: impl FnMut() -> Option<R>,
-    ) -> Option<R> {
-        let result = wait.until(&self.not_empty, deadline, ready);
-        self.pass_on_values();
-        result
-    }
-
-    /// Does what a woken consumer owes to the others that sleep.
-    pub(crate) fn pass_on_values(&self) {
-        // Slots can become full out of order: the wake-up for a later slot may have found the earlier one still being
-        // written and been spent on nothing. So whoever was woken for the earlier one passes it on.
-        step!(
-            "mpmc: woken pop passes on",
-            self.not_empty.pass_on_if(|| self.len() > 0)
-        );
-        // A ring that was closed during a push is drained only now, and nobody but the last to pop knows.
-        step!(
-            "mpmc: last pop tells the others",
-            self.not_empty.pass_on_if(|| self.is_closed())
-        );
-    }
-
     /// Where consumers wait.
     #[cfg(feature = "async")]
     pub(crate) fn not_empty(&self) -> &EventCount {
@@ -781,6 +230,29 @@ impl<T> Ring<T> {
     pub(crate) fn slots(&self) -> &Slots<T> {
         &self.slots
     }
+
+    /// Lets the other side get ahead of a thread that has caught up with it, if it goes on: pauses until the slot that is far
+    /// ahead is ready too, but not for long. Returns whether it is worth to look again.
+    #[cold]
+    fn fall_back(&self, is_ready: impl Fn(usize) -> bool) -> bool {
+        let ahead = FAR.min(self.capacity() / 4);
+        if ahead == 0 {
+            return false;
+        }
+        spin_loop();
+        if !is_ready(0) {
+            return false;
+        }
+        for pauses in PAUSES {
+            for _ in 0..pauses {
+                spin_loop();
+            }
+            if is_ready(ahead) {
+                break;
+            }
+        }
+        true
+    }
 }
 
 /// Returns whether position `a` comes before `b`.
@@ -815,82 +287,6 @@ fn count_from(
         }
     }
     count
-}
-
-/// Values that a consumer can take. Those that it does not take are dropped if it has claimed them, and else stay.
-struct Taken<'a, T, C: Consumers> {
-    ring: &'a Ring<T>,
-    hint: &'a Hint,
-    next: usize,
-    end: usize,
-    /// Where what was published together with the last of them ends.
-    run_end: usize,
-    consumers: PhantomData<C>,
-}
-
-impl<T, C: Consumers> Taken<'_, T, C> {
-    fn len(&self) -> usize {
-        self.end.wrapping_sub(self.next) / STEP
-    }
-
-    /// Returns the next position, which is to be taken.
-    #[inline(always)]
-    fn step(&mut self) -> usize {
-        let position = self.next;
-        self.next = position.wrapping_add(STEP);
-        position
-    }
-
-    #[inline]
-    fn hand_to(mut self, each: &mut impl FnMut(T)) {
-        let ring = self.ring;
-        let (index, count) = (self.next / STEP, self.len());
-        let slots = ring.slots.runs(index, count);
-        match &ring.freed {
-            Some(freed) => {
-                for (slots, freed) in slots.into_iter().zip(freed.runs(index, count)) {
-                    for (slot, freed) in slots.iter().zip(freed) {
-                        each(ring.take_from(self.step(), slot, Some(freed)));
-                    }
-                }
-            }
-            None => {
-                for slots in slots {
-                    for slot in slots {
-                        each(ring.take_from(self.step(), slot, None));
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl<T, C: Consumers> Drop for Taken<'_, T, C> {
-    #[inline]
-    fn drop(&mut self) {
-        if C::CLAIM {
-            while self.next != self.end {
-                let position = self.step();
-                drop(self.ring.take(position));
-            }
-        } else {
-            if self.next != self.run_end {
-                // What is left begins here now. If the caller has panicked that may be several batches.
-                self.ring.fill_to(self.next, self.run_end, FULL);
-            }
-            C::advance(&self.ring.head, self.hint.get(), self.next);
-            self.hint.claimed(self.next);
-        }
-    }
-}
-
-/// Tells producers of free slots when dropped.
-struct Freed<'a, T>(&'a Ring<T>);
-
-impl<T> Drop for Freed<'_, T> {
-    fn drop(&mut self) {
-        self.0.tell_freed();
-    }
 }
 
 impl<T> Drop for Ring<T> {

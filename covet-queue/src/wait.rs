@@ -18,7 +18,8 @@
 //! `membarrier` call on Linux. Elsewhere both are full fences.
 //!
 //! A thread spins before it sleeps, for a bounded time that adapts to how long its event count's waits usually take, and
-//! not at all on a machine with one core. This is the only file of the crate that blocks.
+//! not at all on a machine with one core. It gives its core to others meanwhile, and what they take is not counted: where
+//! threads outnumber cores it is they who end the wait, and soon. This is the only file of the crate that blocks.
 
 #[cfg(feature = "async")]
 mod task;
@@ -48,6 +49,13 @@ const SPIN_MAX_NANOS: u32 = 40_000;
 const SPIN_MIN_NANOS: u32 = 2_000;
 /// A wait that took less than this, sleep included, would have been better spent spinning.
 const SHORT_WAIT: Duration = Duration::from_nanos(3 * SPIN_MAX_NANOS as u64);
+/// A yield counts for no more than this: if it took longer, others ran meanwhile.
+const YIELD_MAX: Duration = Duration::from_micros(1);
+/// The longest time to yield before sleeping, with all that others run meanwhile: if they are not this ring's threads, they
+/// keep the core for longer.
+const SPIN_LONGEST: Duration = Duration::from_millis(1);
+/// Where waits have been long, one in so many looks whether they still are.
+const PROBE: u32 = 16;
 
 /// In the number of waiters: one of them is a task. The others count from the next bit on.
 const HAS_TASK: usize = 1;
@@ -88,6 +96,8 @@ pub struct EventCount {
     list: Mutex<List>,
     /// How long the next waiter spins. A guess that may be stale or lost, so loom need not see it.
     spin_nanos: AtomicU32,
+    /// How many waits found that spinning does not help. As much a guess.
+    long_waits: AtomicU32,
 }
 
 struct List {
@@ -122,6 +132,7 @@ impl EventCount {
                     tasks: 0,
                 }),
                 spin_nanos: AtomicU32::new(SPIN_MAX_NANOS),
+                long_waits: AtomicU32::new(0),
             }
         }
     }
@@ -254,31 +265,45 @@ impl EventCount {
             }
         }
         let start = Instant::now();
-        let Some(budget) = self.spin_time() else {
+        let Some(mut budget) = self.spin_time() else {
             return Err(start);
         };
-        let end = deadline.map_or(start + budget, |deadline| deadline.min(start + budget));
+        let longest = start + SPIN_LONGEST;
+        let end = deadline.map_or(longest, |deadline| deadline.min(longest));
+        let mut before = start;
         loop {
             // The core goes to whoever else wants it: perhaps to the thread that this one waits for.
             thread::yield_now();
             if let Some(value) = ready() {
+                self.adapt(start.elapsed());
                 return Ok(value);
             }
-            if Instant::now() >= end {
+            let now = Instant::now();
+            budget = budget.saturating_sub(YIELD_MAX.min(now - before));
+            if budget.is_zero() || now >= end {
                 return Err(start);
             }
+            before = now;
         }
     }
 
-    /// Returns for how long to yield before a sleep. Not at all if waits have been long: to yield before this one would only
-    /// make it longer, as the scheduler lets a thread that has given up its turn run later after it is woken.
+    /// Returns for how long to yield before a sleep, not counting what others ran meanwhile. Not at all if waits have been
+    /// long: to yield before this one would only make it longer, as the scheduler lets a thread that has given up its turn
+    /// run later after it is woken.
     fn spin_time(&self) -> Option<Duration> {
         // Relaxed: a guess.
         let nanos = self.spin_nanos.load(Ordering::Relaxed);
-        (nanos != SPIN_MIN_NANOS).then(|| Duration::from_nanos(nanos.into()))
+        if nanos == SPIN_MIN_NANOS {
+            let waits = self.long_waits.load(Ordering::Relaxed).wrapping_add(1);
+            self.long_waits.store(waits, Ordering::Relaxed);
+            if !waits.is_multiple_of(PROBE) {
+                return None;
+            }
+        }
+        Some(Duration::from_nanos(nanos.into()))
     }
 
-    /// Learns from a wait that spinning did not end.
+    /// Learns from a wait that took more than some pauses.
     fn adapt(&self, waited: Duration) {
         // Relaxed, and not one step: a lost update costs one wait of the wrong length.
         let nanos = self.spin_nanos.load(Ordering::Relaxed);
@@ -287,10 +312,10 @@ impl EventCount {
         } else {
             nanos / 2
         };
-        self.spin_nanos.store(
-            next.clamp(SPIN_MIN_NANOS, SPIN_MAX_NANOS),
-            Ordering::Relaxed,
-        );
+        let next = next.clamp(SPIN_MIN_NANOS, SPIN_MAX_NANOS);
+        if next != nanos {
+            self.spin_nanos.store(next, Ordering::Relaxed);
+        }
     }
 
     #[cold]

@@ -17,6 +17,8 @@ use covet_queue::{Consumer, Producer, mpmc, spsc};
 const STUCK: Duration = Duration::from_secs(20);
 /// Every so many trips the answer takes about as long as the other side spins, so that it falls asleep just then.
 const LATE: usize = 64;
+/// Every so many trips it takes longer than anybody spins, however slowly this machine yields.
+const LATEST: usize = 8 * LATE;
 
 #[derive(Clone, Copy, Debug)]
 enum Class {
@@ -85,9 +87,9 @@ where
             class.enter().expect("the right to the real-time class");
             while let Ok(value) = from_here.pop() {
                 if value % LATE == 0 {
-                    spin(Duration::from_nanos(
-                        20_000 + (value * 7919) as u64 % 60_000,
-                    ));
+                    let shortest = if value % LATEST == 0 { 980_000 } else { 20_000 };
+                    let scattered = (value * 7919) as u64 % 60_000;
+                    spin(Duration::from_nanos(shortest + scattered));
                 }
                 back.push(value).unwrap();
                 progress.answered.store(value, Relaxed);
