@@ -1,0 +1,8 @@
+//! Cookies, read and set.
+
+#![no_main]
+
+#[path = "../../tests/oracle/mod.rs"]
+mod oracle;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| oracle::cookie::run(input));

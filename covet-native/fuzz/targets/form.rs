@@ -1,0 +1,8 @@
+//! Forms and queries.
+
+#![no_main]
+
+#[path = "../../tests/oracle/mod.rs"]
+mod oracle;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| oracle::form::run(input));
