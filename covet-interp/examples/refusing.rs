@@ -1,7 +1,7 @@
 //! An extension module that keeps its state in C globals, as most do, and so refuses interpreters with a GIL of their own.
 //!
-//! Not a program: `tests/images.rs` loads it as private images. It is built twice into one library, in one phase (`once`) and in
-//! several (`refusing`).
+//! Not a program: `tests/images.rs` loads it as private images. One library is several modules: it is what it is
+//! imported as.
 
 use pyo3_ffi as ffi;
 use std::ffi::{CStr, c_int, c_void};
@@ -122,16 +122,45 @@ unsafe extern "C" fn exec(module: *mut ffi::PyObject) -> c_int {
     unsafe { ffi::PyModule_AddIntConstant(module, c"executed".as_ptr(), 1) }
 }
 
-static mut SLOTS: [ffi::PyModuleDef_Slot; 2] = [
-    ffi::PyModuleDef_Slot {
-        slot: ffi::Py_mod_exec,
-        value: exec as *mut c_void,
-    },
-    ffi::PyModuleDef_Slot {
-        slot: 0,
-        value: ptr::null_mut(),
-    },
-];
+/// Starts a thread that comes in, counts and goes out, for as long as the process lives.
+unsafe extern "C" fn exec_starting(_: *mut ffi::PyObject) -> c_int {
+    std::thread::spawn(|| {
+        loop {
+            // SAFETY: this thread is not attached.
+            unsafe {
+                let state = ffi::PyGILState_Ensure();
+                COUNT.fetch_add(1, Ordering::Relaxed);
+                ffi::PyGILState_Release(state);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    0
+}
+
+unsafe extern "C" fn exec_left(module: *mut ffi::PyObject) -> c_int {
+    // SAFETY: attached, with a module that is being made.
+    unsafe { add_other(module, c"right") }
+}
+
+unsafe extern "C" fn exec_right(module: *mut ffi::PyObject) -> c_int {
+    // SAFETY: as above.
+    unsafe { add_other(module, c"left") }
+}
+
+/// Imports another module, which is the attribute `other` then.
+unsafe fn add_other(module: *mut ffi::PyObject, name: &CStr) -> c_int {
+    // SAFETY: attached, as the caller says; the reference is given back.
+    unsafe {
+        let other = ffi::PyImport_ImportModule(name.as_ptr());
+        if other.is_null() {
+            return -1;
+        }
+        let added = ffi::PyObject_SetAttrString(module, c"other".as_ptr(), other);
+        ffi::Py_DECREF(other);
+        added
+    }
+}
 
 const fn definition(name: &'static CStr) -> ffi::PyModuleDef {
     ffi::PyModuleDef {
@@ -147,27 +176,47 @@ const fn definition(name: &'static CStr) -> ffi::PyModuleDef {
     }
 }
 
-/// Several phases, without the slot that would allow own GILs.
-///
-/// # Safety
-/// Called by who imports it, attached.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn PyInit_refusing() -> *mut ffi::PyObject {
-    static mut DEFINITION: ffi::PyModuleDef = ffi::PyModuleDef {
-        m_slots: &raw mut SLOTS as *mut ffi::PyModuleDef_Slot,
-        ..definition(c"refusing")
-    };
-    // SAFETY: attached; the definition lives as long as the library.
-    unsafe { ffi::PyModuleDef_Init(&raw mut DEFINITION) }
+/// Modules in several phases, without the slot that would allow own GILs.
+macro_rules! in_several_phases {
+    ($($init:ident, $name:literal, $exec:ident;)*) => {$(
+        /// # Safety
+        /// Called by who imports it, attached.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $init() -> *mut ffi::PyObject {
+            static mut SLOTS: [ffi::PyModuleDef_Slot; 2] = [
+                ffi::PyModuleDef_Slot {
+                    slot: ffi::Py_mod_exec,
+                    value: $exec as *mut c_void,
+                },
+                ffi::PyModuleDef_Slot {
+                    slot: 0,
+                    value: ptr::null_mut(),
+                },
+            ];
+            static mut DEFINITION: ffi::PyModuleDef = ffi::PyModuleDef {
+                m_slots: &raw mut SLOTS as *mut ffi::PyModuleDef_Slot,
+                ..definition($name)
+            };
+            // SAFETY: attached; the definition lives as long as the library.
+            unsafe { ffi::PyModuleDef_Init(&raw mut DEFINITION) }
+        }
+    )*};
+}
+
+in_several_phases! {
+    PyInit_refusing, c"refusing", exec;
+    PyInit_starting, c"starting", exec_starting;
+    PyInit_left, c"left", exec_left;
+    PyInit_right, c"right", exec_right;
 }
 
 /// One phase.
 ///
 /// # Safety
-/// As [`PyInit_refusing`].
+/// Called by who imports it, attached.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit_once() -> *mut ffi::PyObject {
     static mut DEFINITION: ffi::PyModuleDef = definition(c"once");
-    // SAFETY: as above.
+    // SAFETY: attached; the definition lives as long as the library.
     unsafe { ffi::PyModule_Create2(&raw mut DEFINITION, ffi::PYTHON_API_VERSION) }
 }

@@ -8,6 +8,7 @@
 //! drop an outer one first, or forget one: then what is attached stays, and the thread goes back to what was attached before
 //! the outer guard once the inner ones have ended. What CPython has noted for the thread ([`noted`]) comes back as well.
 
+use crate::error::Error;
 use crate::ffi;
 use crate::fork::PerProcess;
 use crate::noted;
@@ -200,19 +201,22 @@ pub(crate) struct AtMain {
 impl AtMain {
     /// Attaches the calling thread to the main interpreter, if it is not.
     ///
+    /// # Errors
+    /// [`Error::NoMemory`]; what was attached is so again then.
+    ///
     /// # Safety
     /// Python is initialised and not finalizing.
-    pub(crate) unsafe fn new() -> Self {
+    pub(crate) unsafe fn new() -> Result<Self, Error> {
         // SAFETY: initialised, as promised.
         if ffi::current_interpreter() == unsafe { ffi::PyInterpreterState_Main() } {
-            return Self { outside: None };
+            return Ok(Self { outside: None });
         }
         let before = Detached::new();
         // SAFETY: the state is this thread's own, and nothing is attached.
-        unsafe { attach(main_state()) };
-        Self {
+        unsafe { attach(main_state()?) };
+        Ok(Self {
             outside: Some(before),
-        }
+        })
     }
 }
 
@@ -237,22 +241,28 @@ pub struct Attached<'r> {
 }
 
 impl Attached<'_> {
+    /// # Errors
+    /// [`Error::NoMemory`].
+    ///
     /// # Safety
     /// Python is initialised and not finalizing, for as long as the guard lives.
-    pub(crate) unsafe fn new() -> Self {
-        Self {
+    pub(crate) unsafe fn new() -> Result<Self, Error> {
+        Ok(Self {
             // SAFETY: as promised.
-            _main: unsafe { AtMain::new() },
+            _main: unsafe { AtMain::new()? },
             runtime: PhantomData,
-        }
+        })
     }
 }
 
 /// The state of the main interpreter that this thread has; one is made and kept if it has none.
 ///
+/// # Errors
+/// [`Error::NoMemory`].
+///
 /// # Safety
 /// Python is initialised and not finalizing.
-pub(crate) unsafe fn main_state() -> *mut ffi::PyThreadState {
+pub(crate) unsafe fn main_state() -> Result<*mut ffi::PyThreadState, Error> {
     /// Kept until the thread ends.
     struct Kept(*mut ffi::PyThreadState);
 
@@ -271,14 +281,16 @@ pub(crate) unsafe fn main_state() -> *mut ffi::PyThreadState {
         let main = ffi::PyInterpreterState_Main();
         let own = ffi::PyGILState_GetThisThreadState();
         if !own.is_null() && ffi::PyThreadState_GetInterpreter(own) == main {
-            return own;
+            return Ok(own);
         }
         KEPT.with_borrow_mut(|kept| {
-            kept.get_or_insert_with(|| {
-                clear_orphans(main);
-                Kept(ffi::new_thread_state(main).expect(ffi::NO_STATE))
-            })
-            .0
+            if let Some(kept) = kept {
+                return Ok(kept.0);
+            }
+            clear_orphans(main);
+            let state = ffi::new_thread_state(main).ok_or(Error::NoMemory)?;
+            *kept = Some(Kept(state));
+            Ok(state)
         })
     }
 }

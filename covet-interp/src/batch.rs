@@ -4,9 +4,11 @@
 //! millisecond ([`TARGET`]), going by what the function has cost so far, runs them attached all the while, hands
 //! their results over as one chunk, and comes back for more after the jobs that wait: guided self-scheduling
 //! (Polychronopoulos and Kuck, 1987) with the chunk bounded by time instead of by a count. So nothing is decided
-//! before something was measured, tiny tasks share one hand-over, and long ones go one by one.
+//! before something was measured, tiny tasks share one hand-over, and long ones go one by one. Items that take longer than
+//! those before them did are noticed on the way: what is left of the chunk is given back.
 
 use crate::borrow::Entered;
+use crate::deadline::wait_while;
 use crate::error::{Error, PythonError};
 use crate::fork::{self, Process};
 use crate::function::Function;
@@ -116,13 +118,15 @@ pub struct Batch {
 #[derive(Default)]
 struct Input {
     blocks: VecDeque<Arc<Block>>,
+    /// What was taken and given back, by the number of its first item: before what is in `blocks`.
+    given_back: BTreeMap<usize, Taken>,
     /// Items of the front block that are taken.
     taken: usize,
     /// The number of the next item.
     next: usize,
     /// Items not taken yet.
     left: usize,
-    /// Jobs that are in the ring or run.
+    /// Jobs that are in the ring, or run by a worker: each comes back as long as there are items. A guest is none, it may leave.
     runners: usize,
 }
 
@@ -194,28 +198,30 @@ impl Batch {
         self.input().runners -= 1;
     }
 
-    /// Takes items that should take [`TARGET`] together, and leaves each worker its share.
-    fn take(&self) -> Option<Taken> {
+    /// Takes items that should take [`TARGET`] together, and leaves each worker its share. If there are none, and it is `by` a
+    /// worker, there is a runner less.
+    fn take(&self, by: Who) -> Option<Taken> {
         let mut input = self.input();
         if self.cancelled.load(Ordering::Relaxed) {
             input.blocks.clear();
+            input.given_back.clear();
             input.left = 0;
         }
+        if let Some((_, mut taken)) = input.given_back.pop_first() {
+            if let Some(rest) = taken.split_off(self.share(input.left)) {
+                input.given_back.insert(rest.first, rest);
+            }
+            input.left -= taken.count;
+            return Some(taken);
+        }
         let Some(block) = input.blocks.front().cloned() else {
-            input.runners -= 1;
+            if by == Who::Worker {
+                input.runners -= 1;
+            }
             return None;
         };
-        let wish = self.chunk_size.unwrap_or_else(|| {
-            let affordable = match self.function.cost() {
-                None => 1,
-                Some(cost) => {
-                    (TARGET.as_nanos() / cost.as_nanos().max(1)).clamp(1, 1 << 16) as usize
-                }
-            };
-            affordable.min(input.left.div_ceil(2 * self.workers))
-        });
         let start = input.taken;
-        let count = wish.clamp(1, block.len() - start);
+        let count = self.share(input.left).min(block.len() - start);
         let first = input.next;
         input.next += count;
         input.left -= count;
@@ -232,6 +238,41 @@ impl Batch {
         })
     }
 
+    /// How many items to take while so many are left, at least one.
+    fn share(&self, left: usize) -> usize {
+        let share = self.chunk_size.unwrap_or_else(|| {
+            let affordable = match self.function.cost() {
+                None => 1,
+                Some(cost) => (TARGET.as_nanos() / cost.as_nanos().max(1)).min(1 << 16) as usize,
+            };
+            affordable.min(left.div_ceil(2 * self.workers))
+        });
+        share.max(1)
+    }
+
+    /// Leaves items that were taken to others, and to more of them if there are. Returns them if there is nobody: a guest has them,
+    /// no worker is at it, and the ring is full or closed.
+    fn give_back(self: &Arc<Self>, items: Taken, here: &Entered<'_>) -> Option<Taken> {
+        let first = items.first;
+        let mut input = self.input();
+        input.left += items.count;
+        input.given_back.insert(first, items);
+        drop(input);
+        if self.wants_runner().is_none() || here.shared().put_back(Arc::clone(self) as _).is_none()
+        {
+            return None;
+        }
+        let mut input = self.input();
+        input.runners -= 1;
+        if input.runners > 0 {
+            return None;
+        }
+        // Another guest may have them by now.
+        let items = input.given_back.remove(&first)?;
+        input.left -= items.count;
+        Some(items)
+    }
+
     /// Takes the chunk that begins with item `first`; waits for it until the deadline. `None` when that has passed.
     ///
     /// Waits detached or not at all: a thread that waits attached keeps its GIL.
@@ -242,31 +283,14 @@ impl Batch {
         if !self.process.is_this() {
             return Err(fork::refusal());
         }
-        let mut output = self.output();
-        loop {
-            if let Some(chunk) = output.chunks.remove(&first) {
-                return Ok(Some(chunk));
-            }
-            if let Some(failure) = &output.failure {
-                return Err(failure.clone());
-            }
-            output.waiting = true;
-            output = match deadline {
-                None => self
-                    .ready
-                    .wait(output)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Ok(None);
-                    }
-                    self.ready
-                        .wait_timeout(output, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
+        let mut output = wait_while(&self.ready, self.output(), deadline, |output| {
+            let waits = !output.chunks.contains_key(&first) && output.failure.is_none();
+            output.waiting |= waits;
+            waits
+        });
+        match (output.chunks.remove(&first), &output.failure) {
+            (None, Some(failure)) => Err(failure.clone()),
+            (chunk, _) => Ok(chunk),
         }
     }
 
@@ -277,12 +301,62 @@ impl Batch {
 
     /// Runs one chunk on a thread that is no worker's. `Again` if there was one.
     pub(crate) fn run_as_guest(self: &Arc<Self>, here: &mut Entered<'_>) -> Turn {
-        self.input().runners += 1;
-        let turn = Arc::clone(self).run(here);
-        if turn == Turn::Again {
-            self.lose_runner();
+        self.run_chunk(Who::Guest, here)
+    }
+
+    /// Runs one chunk, if there is one.
+    fn run_chunk(self: &Arc<Self>, by: Who, here: &mut Entered<'_>) -> Turn {
+        let Some(mut taken) = self.take(by) else {
+            return Turn::Done;
+        };
+        // The clock is read sixteen times in a chunk.
+        let stride = taken.count.div_ceil(16);
+        let mut results = Block::default();
+        here.begin(Arc::clone(self) as Arc<dyn Job>);
+        let began = here.open(&self.function);
+        let mut failed = 0;
+        for done in 0..taken.count {
+            if self.cancelled.load(Ordering::Relaxed) {
+                break;
+            }
+            if self.chunk_size.is_none()
+                && done > 0
+                && done.is_multiple_of(stride)
+                && began.elapsed() > 2 * TARGET
+                && let Some(rest) = taken.split_off(done)
+            {
+                match self.give_back(rest, here) {
+                    None => break,
+                    Some(rest) => taken.count += rest.count,
+                }
+            }
+            let message = taken.block.message(taken.start + done);
+            here.advance();
+            let out = results.buffer();
+            let start = out.mark();
+            if let Some(error) = support::read_failure(message) {
+                out.bytes.push(RAISED);
+                out.bytes.extend_from_slice(error);
+                failed += 1;
+            } else {
+                out.bytes.push(OK);
+                if let Err(error) = here.call(&self.function, message, out) {
+                    out.truncate(start);
+                    out.bytes.push(RAISED);
+                    error.write(&mut out.bytes);
+                    failed += 1;
+                }
+            }
+            results.end_message();
         }
-        turn
+        here.finish();
+        let ran = began.elapsed();
+        here.count(results.len() as u64 - failed, failed, ran, Duration::ZERO);
+        if results.len() == taken.count {
+            self.function.took(ran / taken.count as u32);
+            self.publish(taken.first, Chunk { results });
+        }
+        Turn::Again
     }
 
     pub(crate) fn fail(&self, why: Error) {
@@ -308,11 +382,35 @@ impl Batch {
     }
 }
 
+/// Who runs a chunk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Worker,
+    Guest,
+}
+
+/// Consecutive items of a block.
 struct Taken {
     block: Arc<Block>,
+    /// The place of the first one in the block.
     start: usize,
     count: usize,
+    /// Its number in the batch.
     first: usize,
+}
+
+impl Taken {
+    /// Keeps `count` items, and returns the others, if there are some.
+    fn split_off(&mut self, count: usize) -> Option<Self> {
+        let rest = self.count.checked_sub(count).filter(|&rest| rest > 0)?;
+        self.count = count;
+        Some(Self {
+            block: Arc::clone(&self.block),
+            start: self.start + count,
+            count: rest,
+            first: self.first + count,
+        })
+    }
 }
 
 impl Job for Batch {
@@ -325,49 +423,7 @@ impl Job for Batch {
     }
 
     fn run(self: Arc<Self>, here: &mut Entered<'_>) -> Turn {
-        let Some(Taken {
-            block,
-            start,
-            count,
-            first,
-        }) = self.take()
-        else {
-            return Turn::Done;
-        };
-        let mut results = Block::default();
-        here.begin(Arc::clone(&self) as Arc<dyn Job>);
-        let began = here.open(&self.function);
-        let mut failed = 0;
-        for i in start..start + count {
-            if self.cancelled.load(Ordering::Relaxed) {
-                break;
-            }
-            here.advance();
-            let out = results.buffer();
-            let start = out.mark();
-            if let Some(error) = support::read_failure(block.message(i)) {
-                out.bytes.push(RAISED);
-                out.bytes.extend_from_slice(error);
-                failed += 1;
-            } else {
-                out.bytes.push(OK);
-                if let Err(error) = here.call(&self.function, block.message(i), out) {
-                    out.truncate(start);
-                    out.bytes.push(RAISED);
-                    error.write(&mut out.bytes);
-                    failed += 1;
-                }
-            }
-            results.end_message();
-        }
-        here.finish();
-        let ran = began.elapsed();
-        here.count(results.len() as u64 - failed, failed, ran, Duration::ZERO);
-        if results.len() == count {
-            self.function.took(ran / count as u32);
-            self.publish(first, Chunk { results });
-        }
-        Turn::Again
+        self.run_chunk(Who::Worker, here)
     }
 
     fn abandon(&self, why: &Error) {

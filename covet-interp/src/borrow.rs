@@ -4,15 +4,16 @@
 //! reverse at the end: two GIL hand-overs that nobody contends, no queue, no other thread. Meanwhile other threads of
 //! the interpreter it came from run.
 
-use crate::attach::{self, Detached};
+use crate::attach::{self, AtMain, Detached};
 use crate::error::{Error, PythonError};
 use crate::ffi;
 use crate::function::Function;
 use crate::job::Job;
 use crate::message::{Message, MessageRef};
-use crate::object::Raised;
+use crate::object::{Object, Raised};
 use crate::shared::Shared;
 use crate::slot::{Local, Slot};
+use crate::support::{self, Support};
 use crate::value::Value;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -41,26 +42,36 @@ pub struct Entered<'p> {
 }
 
 impl<'p> Entered<'p> {
+    /// The pool that it belongs to.
+    pub(crate) fn shared(&self) -> &Shared {
+        self.pool
+    }
+
     /// Enters a slot of the pool that the caller has taken.
-    pub(crate) fn new(slot: Arc<Slot>, pool: &'p Shared) -> Self {
-        slot.seat().count_lent();
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`]; the slot is released then. Not on the thread that owns the interpreter, which has a state for it.
+    pub(crate) fn new(slot: Arc<Slot>, pool: &'p Shared) -> Result<Self, Error> {
         let mut state = ffi::current();
         let mut outside = None;
         if ffi::current_interpreter() != slot.interpreter() {
-            outside = Some(Detached::new());
+            let before = Detached::new();
             // SAFETY: the slot is taken, so its interpreter is alive; nothing is attached.
-            unsafe {
-                state = slot.state_for_this_thread();
-                attach::attach(state);
-            }
+            let own = unsafe { slot.state_for_this_thread() };
+            state = own.inspect_err(|_| give_back(&slot, pool))?;
+            // SAFETY: this thread's, and nothing is attached.
+            unsafe { attach::attach(state) };
+            outside = Some(before);
         }
-        Self {
+        slot.seat().count_lent();
+        slot.set_holder(ffi::thread_ident());
+        Ok(Self {
             slot,
             pool,
             state,
             outside,
             not_send: PhantomData,
-        }
+        })
     }
 
     #[inline]
@@ -134,7 +145,11 @@ impl<'p> Entered<'p> {
         result: &mut Message,
         begins: impl FnOnce(),
     ) -> Result<(), PythonError> {
-        match self.local() {
+        if function.is_only_in_main() && self.pool.options().fallback.is_some() {
+            begins();
+            return self.call_in_main(function, arguments, result, None);
+        }
+        let (falls_back, error) = match self.local() {
             Ok(Local { support, functions }) => {
                 // SAFETY: attached to the interpreter that `support` and the object belong to.
                 let outcome = unsafe {
@@ -144,10 +159,54 @@ impl<'p> Entered<'p> {
                         support.encode(returned.as_ptr(), result)
                     })
                 };
-                // SAFETY: attached, and an exception is raised.
-                outcome.map_err(|Raised| unsafe { support.take_error() })
+                match outcome {
+                    Ok(()) => return Ok(()),
+                    // SAFETY: attached, and an exception is raised.
+                    Err(Raised) => unsafe { (support.may_run_in_main(), support.take_error()) },
+                }
             }
             Err(Raised) => unreachable!("a slot that can be entered has its local part"),
+        };
+        if falls_back && self.pool.options().fallback.is_some() {
+            function.set_only_in_main();
+            return self.call_in_main(function, arguments, result, Some(&error.message));
+        }
+        Err(error)
+    }
+
+    /// Has the pool's fallback call `function` in the main interpreter, on this thread. `why` is for the first time.
+    #[cold]
+    fn call_in_main(
+        &mut self,
+        function: &Function,
+        arguments: MessageRef<'_>,
+        result: &mut Message,
+        why: Option<&str>,
+    ) -> Result<(), PythonError> {
+        let Some(fallback) = &self.pool.options().fallback else {
+            unreachable!("a pool without a fallback does not fall back");
+        };
+        // SAFETY: a slot is lent, so Python runs. All objects belong to main and die before it is left.
+        unsafe {
+            let _main = AtMain::new()
+                .map_err(|error| support::plain_error("MemoryError", &error.to_string()))?;
+            let support = match Support::load() {
+                Ok(support) => support,
+                Err(Raised) => return Err(support::take_error_plainly()),
+            };
+            self.slot.enter_main();
+            let outcome = fallback.resolve(&support, None).and_then(|fallback| {
+                let why = match why {
+                    Some(why) => Object::string(why)?,
+                    None => Object::borrowed(ffi::Py_None())?,
+                };
+                let object = function.resolve(&support, None)?;
+                let returned = support.call(&fallback.call(&[&object, &why])?, arguments)?;
+                support.encode(returned.as_ptr(), result)
+            });
+            let outcome = outcome.map_err(|Raised| support.take_error());
+            self.slot.leave_main();
+            outcome
         }
     }
 
@@ -256,13 +315,20 @@ impl Drop for Entered<'_> {
             _ if ffi::current() == self.state => self.end_task(),
             _ => self.end_task_from_outside(),
         }
-        self.slot.release();
-        self.pool.idle().notify_one();
-        // What was given back meanwhile woke a worker that found the slot taken.
-        if self.slot.has_mail() {
-            self.pool.mail_came();
-        }
+        self.slot.set_holder(0);
+        give_back(&self.slot, self.pool);
         // What was attached before comes back with `outside`.
+    }
+}
+
+/// Releases a slot, to whose interpreter the caller is not attached, and tells those who wait for one.
+#[inline]
+fn give_back(slot: &Slot, pool: &Shared) {
+    slot.release();
+    pool.idle().notify_one();
+    // What was given back meanwhile woke a worker that found the slot taken.
+    if slot.has_mail() {
+        pool.mail_came();
     }
 }
 

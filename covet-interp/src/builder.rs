@@ -4,11 +4,13 @@ use crate::error::Error;
 use crate::extensions::Extensions;
 use crate::ffi;
 use crate::fork;
+use crate::function::Function;
 use crate::noted;
 use crate::pool::{Options, Pool};
 use crate::runtime::Runtime;
 use crate::strategy::Strategy;
 use crate::task::Task;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a [`Pool`] is made. What is wrong with an option is said by [`Builder::build`].
@@ -22,6 +24,8 @@ pub struct Builder {
     initializer: Option<Task>,
     shared_globals: bool,
     extensions: Option<Extensions>,
+    forward_records: Option<bool>,
+    fallback: Option<Arc<Function>>,
     pin: bool,
     max_tasks: Option<u64>,
     max_lifetime: Option<Duration>,
@@ -95,6 +99,26 @@ impl Builder {
         self
     }
 
+    /// Whether the main interpreter handles what subinterpreters log or warn of (the default): a record of `logging` for which
+    /// there is no handler, and a warning that is to be shown, in the thread and at the moment that they are made. Levels of
+    /// loggers and filters of warnings are what they were in main when the interpreter imported `logging` and `warnings`. One
+    /// costs a visit to main, which waits for its GIL.
+    pub fn forward_records(mut self, forward: bool) -> Self {
+        self.forward_records = Some(forward);
+        self
+    }
+
+    /// What becomes of a call that ends because an extension module is refused to its interpreter: without a fallback it raises that
+    /// `ImportError`. With one the same thread attaches to the main interpreter, calls `fallback(function, why)` there, with
+    /// the reason the first time and `None` when it is known already, and calls what that returns with the same arguments.
+    ///
+    /// That is for calls of which nothing has run but imports: those that bring the function and its arguments, and statements at the
+    /// very beginning of the function. If more has run, the error is raised as it is: nothing is done twice.
+    pub fn fallback(mut self, fallback: Arc<Function>) -> Self {
+        self.fallback = Some(fallback);
+        self
+    }
+
     /// Keeps each worker on one core of those that the process may use, the first worker on the first. Threads that borrow an
     /// interpreter stay where they are. Does nothing where the system does not offer it (it does on Linux).
     pub fn pin(mut self, pin: bool) -> Self {
@@ -138,12 +162,13 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Invalid`] when an option makes no sense; [`Error::Value`] when the initializer's arguments cannot be sent; [`Error::Strategy`] when the strategy asked for cannot work here;
-    /// [`Error::Runtime`] when the calling interpreter is about to end; [`Error::Thread`] when no thread can be had.
+    /// [`Error::Runtime`] when the calling interpreter is about to end; [`Error::Thread`] when no thread can be had;
+    /// [`Error::NoMemory`].
     pub fn build(self, runtime: &Runtime) -> Result<Pool, Error> {
-        let decision = runtime.facts().decide(self.strategy)?;
+        let decision = runtime.facts()?.decide(self.strategy)?;
         if decision.strategy == Strategy::Subinterpreters {
             fork::find_list(runtime);
-            noted::find(runtime);
+            noted::find(runtime)?;
         }
         let workers = check_workers(self.workers.unwrap_or_else(|| {
             std::thread::available_parallelism()
@@ -171,6 +196,8 @@ impl Builder {
                 Some(extensions) => extensions,
                 None => Extensions::from_environment()?,
             },
+            forward_records: self.forward_records.unwrap_or(true),
+            fallback: self.fallback,
             pin: self.pin,
             max_tasks: self.max_tasks,
             max_lifetime: self.max_lifetime,

@@ -14,12 +14,14 @@
 //!  7   str: size, code units of 1 byte    18   pickle: length, the pickle as bytes, its out-of-band
 //!  8   of 2 bytes      9 of 4 bytes            buffers (PEP 574) as memoryview, bytes or bytearray
 //! 19   memoryview: number of its pin       20   Buffer: number of its pin
+//! 21   value of Rust: number of its pin
 //!                                       + 64   str, bytes: the number of a pin instead of size and contents
 //!                                       +128   this object is remembered: the next number, from 0
 //! ```
 //! A *pin* keeps memory in place that the message refers to instead of holding a copy (`pin.rs`). A `str` or `bytes` of at least
 //! [`PINNED`] bytes is not copied into the message but once, by its reader. A `memoryview` arrives as a read-only view of the
-//! sender's memory, and is not copied at all.
+//! sender's memory, and is not copied at all. A value of Rust that a crate above binds (`native.rs`) makes an object of its own
+//! type where it arrives.
 //!
 //! What is met twice keeps its identity, cycles included: as in `marshal`, only objects that something else refers to
 //! as well are remembered, so that the common value pays nothing. That is for containers and bytearrays; a `str` or
@@ -29,8 +31,10 @@
 
 pub(crate) mod decode;
 pub(crate) mod encode;
+pub(crate) mod keys;
 
 use crate::message::{Message, MessageRef};
+use crate::native::Native;
 use crate::pin::{Contents, Memory, Pin};
 use std::fmt;
 use std::sync::Arc;
@@ -83,6 +87,7 @@ pub(crate) mod tag {
     pub(crate) const PICKLE: u8 = 18;
     pub(crate) const VIEW: u8 = 19;
     pub(crate) const BUFFER: u8 = 20;
+    pub(crate) const NATIVE: u8 = 21;
     /// Added to the tag of what is pinned instead of copied.
     pub(crate) const PINNED: u8 = 64;
     /// Added to the tag of an object that may be met again.
@@ -217,11 +222,16 @@ impl<'b> Writer<'b> {
     }
 
     /// A tag and a size.
-    #[inline]
+    #[inline(always)] // two bytes, mostly
     pub(crate) fn head(&mut self, tag: u8, size: usize) -> Result<(), Refused> {
         if size < 255 {
             return self.append(&[tag, size as u8]);
         }
+        self.long_head(tag, size)
+    }
+
+    #[cold]
+    fn long_head(&mut self, tag: u8, size: usize) -> Result<(), Refused> {
         let mut bytes = [255; 10];
         bytes[0] = tag;
         bytes[2..].copy_from_slice(&(size as u64).to_ne_bytes());
@@ -366,6 +376,15 @@ impl<'b> Reader<'b> {
         let number = self.size()?;
         match self.pins.get(number) {
             Some(Pin::Memory(memory)) => Ok(memory),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// The value of Rust that is referred to.
+    pub(crate) fn native(&mut self) -> Result<&'b Arc<dyn Native>, Malformed> {
+        let number = self.size()?;
+        match self.pins.get(number) {
+            Some(Pin::Native(value)) => Ok(value),
             _ => Err(Malformed),
         }
     }

@@ -95,6 +95,8 @@ pub enum Error {
     Invalid(String),
     /// The operating system did not give a thread.
     Thread(String),
+    /// There is no memory for the thread state that the calling thread would need in an interpreter. Nothing was begun.
+    NoMemory,
     /// The pool was shut down before the task could be taken.
     Closed,
     /// No worker of the pool could start: an interpreter, a preload or the initializer failed.
@@ -108,6 +110,8 @@ pub enum Error {
         /// For how long it had run then.
         ran: Duration,
     },
+    /// Every interpreter of the pool is kept by a thread that waits for one of them, or for a task of the pool.
+    Deadlock,
     /// The time given was not enough.
     TimedOut(Duration),
     /// As many tasks wait already as may; the number says how many. It was not queued.
@@ -126,6 +130,7 @@ impl fmt::Display for Error {
             Self::NewInterpreter(why) => write!(f, "CPython could not make an interpreter: {why}"),
             Self::Strategy(why) | Self::Value(why) | Self::Invalid(why) => f.write_str(why),
             Self::Thread(why) => write!(f, "the operating system refused a thread: {why}"),
+            Self::NoMemory => f.write_str("there is no memory for a thread state"),
             Self::Closed => f.write_str("the pool is shut down: it takes no more tasks"),
             Self::Broken(why) => {
                 write!(
@@ -138,6 +143,10 @@ impl fmt::Display for Error {
                 f,
                 "{what} did not stop when it was interrupted, and was given up after {ran:.1?}: it is blocked in C code, or \
                  catches KeyboardInterrupt"
+            ),
+            Self::Deadlock => f.write_str(
+                "a deadlock: every worker of the pool waits for a task that waits for a worker of the same pool; wait outside of the \
+                 pool's tasks, or use a pool of its own for what they wait for",
             ),
             Self::TimedOut(limit) => write!(f, "not done after {limit:?}"),
             Self::Full(size) => write!(

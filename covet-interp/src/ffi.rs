@@ -83,6 +83,10 @@ unsafe extern "C" {
     #[link_name = "PyCell_Get"]
     pub fn cell_contents(cell: *mut PyObject) -> *mut PyObject;
 
+    /// `PyPickleBuffer_FromObject`: a `pickle.PickleBuffer` over what an object exports (a new reference).
+    #[link_name = "PyPickleBuffer_FromObject"]
+    pub fn pickle_buffer(object: *mut PyObject) -> *mut PyObject;
+
     /// `PyDict_SetDefault`: the value of the key (borrowed), which is `value` unless there was one; null with an exception raised.
     #[link_name = "PyDict_SetDefault"]
     pub(crate) fn set_default(
@@ -294,9 +298,6 @@ pub unsafe fn new_interpreter() -> Result<*mut PyThreadState, String> {
     Err("interpreters with a GIL of their own need Python 3.12 or later".to_owned())
 }
 
-/// Why there is none.
-pub const NO_STATE: &str = "there is no memory for a thread state";
-
 /// A new thread state of an interpreter, for the calling thread; `None` when there is no memory for it.
 ///
 /// # Safety
@@ -473,6 +474,29 @@ pub unsafe fn int_bytes(int: *mut PyObject, bytes: &mut [u8]) -> bool {
 pub unsafe fn int_from_bytes(bytes: &[u8]) -> *mut PyObject {
     // SAFETY: attached; reads the slice.
     unsafe { int_from_byte_array(bytes.as_ptr(), bytes.len(), 1, 1) }
+}
+
+/// The items of a tuple or list (borrowed).
+///
+/// # Safety
+/// A thread state is attached; `row` is a `list` if `is_list`, else a `tuple`, and lives and does not change while the slice is used.
+#[inline]
+pub(crate) unsafe fn row<'a>(row: *mut PyObject, is_list: bool) -> &'a [*mut PyObject] {
+    // SAFETY: as promised: it has so many items, in one row.
+    unsafe {
+        let (first, length) = if is_list {
+            let list = row.cast::<PyListObject>();
+            ((*list).ob_item.cast_const(), PyList_GET_SIZE(row))
+        } else {
+            let tuple = row.cast::<PyTupleObject>();
+            ((&raw const (*tuple).ob_item).cast(), PyTuple_GET_SIZE(row))
+        };
+        // An empty list has no row.
+        match length {
+            0 => &[],
+            length => std::slice::from_raw_parts(first, length as usize),
+        }
+    }
 }
 
 /// The next element of a set (borrowed), in its own order; `position` begins with 0.

@@ -12,7 +12,7 @@ use crate::support::Support;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A Python callable, named or pickled, free of any interpreter.
@@ -22,6 +22,8 @@ pub struct Function {
     body: Body,
     /// Nanoseconds that a call takes, smoothed; 0 while unknown.
     cost: AtomicU64,
+    /// Whether it needs a module that only main can load.
+    only_in_main: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,7 @@ impl Function {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             body,
             cost: AtomicU64::new(0),
+            only_in_main: AtomicBool::new(false),
         })
     }
 
@@ -102,6 +105,17 @@ impl Function {
     /// Whether every interpreter imports it by its name.
     pub fn is_reference(&self) -> bool {
         matches!(self.body, Body::Reference { .. })
+    }
+
+    /// Whether a subinterpreter was refused a module that it needs, so that it runs by the [fallback](crate::Builder::fallback).
+    #[inline]
+    pub fn is_only_in_main(&self) -> bool {
+        // Relaxed: whoever does not see it yet finds out.
+        self.only_in_main.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_only_in_main(&self) {
+        self.only_in_main.store(true, Ordering::Relaxed);
     }
 
     /// How long a call takes, smoothed over those measured; `None` while none was.

@@ -4,10 +4,12 @@
 //! cancel, a helping waiter and a worker cannot all have it.
 
 use crate::borrow::Entered;
-use crate::error::Error;
+use crate::deadline::wait_while;
+use crate::error::{Error, PythonError};
 use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::job::{self, Job, Turn};
+use crate::limit::Limited;
 use crate::message::Message;
 use crate::pool::Shared;
 use crate::seat::Seat;
@@ -15,7 +17,7 @@ use crate::value::Value;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -67,6 +69,10 @@ pub(crate) struct Core {
     pool: Option<Arc<Shared>>,
     /// The worker that has to run it, if it matters.
     seat: Option<Arc<Seat>>,
+    /// For how long it may run.
+    limit: Option<Duration>,
+    /// Whether it was interrupted because it ran longer.
+    overdue: AtomicBool,
     made: Instant,
     /// The message of the arguments, until it runs or is done without.
     arguments: Mutex<Message>,
@@ -83,12 +89,15 @@ impl Core {
         arguments: Message,
         pool: Option<Arc<Shared>>,
         seat: Option<Arc<Seat>>,
+        limit: Option<Duration>,
     ) -> Arc<Self> {
         Arc::new(Self {
             number: job::next_number(),
             function,
             pool,
             seat,
+            limit,
+            overdue: AtomicBool::new(false),
             made: Instant::now(),
             arguments: Mutex::new(arguments),
             state: AtomicU8::new(TaskState::Queued as u8),
@@ -105,7 +114,7 @@ impl Core {
     }
 
     /// In a child of `fork`, what its parent had not finished is done, with an error.
-    fn state(&self) -> TaskState {
+    pub(crate) fn state(&self) -> TaskState {
         // Acquire pairs with the release in `end`: who sees Done sees the outcome.
         let state = TaskState::from(self.state.load(Ordering::Acquire));
         if state.is_final() || self.process.is_this() {
@@ -165,24 +174,7 @@ impl Core {
     fn sleep(&self, deadline: Option<Instant>) -> bool {
         let mut waiting = self.waiting();
         waiting.threads += 1;
-        while !self.state().is_final() {
-            waiting = match deadline {
-                None => self
-                    .done
-                    .wait(waiting)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    self.done
-                        .wait_timeout(waiting, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
-        }
+        let mut waiting = wait_while(&self.done, waiting, deadline, |_| !self.state().is_final());
         waiting.threads -= 1;
         self.state().is_final()
     }
@@ -209,12 +201,41 @@ impl Core {
         let arguments = self.take_arguments();
         let mut result = Message::new();
         let began = here.open(&self.function);
+        // A time too long for the clock is no limit.
+        let deadline = self.limit.and_then(|limit| began.checked_add(limit));
+        let limited = deadline.map(|deadline| Limited::new(self, deadline));
         let (called, took) = here.call_since(began, &self.function, &arguments, &mut result);
+        drop(limited);
         here.finish();
         drop(arguments);
         let failed = u64::from(called.is_err());
         here.count(1 - failed, failed, took, began - self.made);
-        self.end(called.map(|()| result).map_err(Error::Python));
+        self.end(called.map(|()| result).map_err(|error| self.failure(error)));
+    }
+
+    /// It has run for as long as it may.
+    pub(crate) fn run_out_of_time(&self) {
+        // Release pairs with the acquire in `failure`: who sees the exception that this leads to sees why.
+        self.overdue.store(true, Ordering::Release);
+        if let Some(pool) = &self.pool {
+            pool.interrupt(Some(self.number));
+        }
+    }
+
+    /// What to say when it raised `error`.
+    fn failure(&self, error: PythonError) -> Error {
+        match self.limit {
+            Some(limit) if self.overdue.load(Ordering::Acquire) => Error::Python(PythonError {
+                kind: "TimeoutError".to_owned(),
+                message: format!(
+                    "{} was interrupted after {limit:?}, its time limit",
+                    self.function
+                ),
+                traceback: error.traceback,
+                pickled: None,
+            }),
+            _ => Error::Python(error),
+        }
     }
 
     /// Ends the task, which is Running. The first outcome counts: a task that was given up may still return.
@@ -274,9 +295,19 @@ impl Job for Core {
     }
 
     fn lose(&self, ran: Duration) {
-        self.end(Err(Error::Lost {
+        let lost = Error::Lost {
             what: self.function.to_string(),
             ran,
+        };
+        self.end(Err(if self.overdue.load(Ordering::Acquire) {
+            Error::Python(PythonError {
+                kind: "TimeoutError".to_owned(),
+                message: lost.to_string(),
+                traceback: String::new(),
+                pickled: None,
+            })
+        } else {
+            lost
         }));
     }
 }
@@ -306,8 +337,9 @@ impl TaskHandle {
         arguments: Message,
         pool: Arc<Shared>,
         seat: Option<Arc<Seat>>,
+        limit: Option<Duration>,
     ) -> Self {
-        Self::of(Core::new(function, arguments, Some(pool), seat))
+        Self::of(Core::new(function, arguments, Some(pool), seat, limit))
     }
 
     fn of(core: Arc<Core>) -> Self {
@@ -316,7 +348,13 @@ impl TaskHandle {
 
     /// The handle of a task that is done already, with an error: one whose arguments could not be sent.
     pub fn failed(error: Error) -> Self {
-        let core = Core::new(Function::reference("", ""), Message::new(), None, None);
+        let core = Core::new(
+            Function::reference("", ""),
+            Message::new(),
+            None,
+            None,
+            None,
+        );
         core.abandon(&error);
         Self::of(core)
     }
@@ -338,6 +376,30 @@ impl TaskHandle {
     /// Where it is in its life. In a child of `fork`, what its parent had not finished is done, with an error.
     pub fn state(&self) -> TaskState {
         self.core.state()
+    }
+
+    /// Queues a task that was [prepared](crate::Pool::prepare), once; waits (detached) while the queue is full, until the
+    /// deadline. One that has [failed](TaskHandle::failed) needs no place.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Broken`], or [`Error::TimedOut`]: it is not queued then.
+    pub fn queue(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        match &self.core.pool {
+            Some(pool) => pool.queue(&self.core, deadline),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues a task that was [prepared](crate::Pool::prepare), once, if there is room for it now. One that has
+    /// [failed](TaskHandle::failed) needs no place.
+    ///
+    /// # Errors
+    /// [`Error::Full`] if there is none; [`Error::Closed`] or [`Error::Broken`].
+    pub fn try_queue(&self) -> Result<(), Error> {
+        match &self.core.pool {
+            Some(pool) => pool.try_queue(&self.core),
+            None => Ok(()),
+        }
     }
 
     /// Cancels it if it has not begun. Returns whether it is cancelled.
@@ -363,6 +425,22 @@ impl TaskHandle {
     /// Waits until the task is in a final state, or until the deadline. Returns whether it is.
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
         self.core.wait(deadline)
+    }
+
+    /// As [`TaskHandle::wait`], for a thread that may be running a task of the same pool. `for_ever` says that it would wait again
+    /// after the deadline.
+    ///
+    /// # Errors
+    /// [`Error::Deadlock`] when it would wait for ever, because all interpreters of the pool are kept by threads that wait like
+    /// this one.
+    pub fn wait_inside(&self, deadline: Option<Instant>, for_ever: bool) -> Result<bool, Error> {
+        let step = |until| self.wait(until).then_some(());
+        match &self.core.pool {
+            Some(pool) => pool
+                .wait_watchfully(Some(self), deadline, for_ever, step)
+                .map(|done| done.is_some()),
+            None => Ok(self.wait(deadline)),
+        }
     }
 
     /// Waits for the result.

@@ -49,8 +49,10 @@ mod batch;
 mod borrow;
 mod buffer;
 mod builder;
+mod callback;
 mod codec;
 mod cores;
+mod deadline;
 mod error;
 mod extensions;
 pub mod ffi;
@@ -67,17 +69,21 @@ mod handle;
     path = "image/none.rs"
 )]
 mod image;
+mod inside;
 mod interpreter;
 mod job;
 mod life;
+mod limit;
 mod loader;
 mod mailbox;
 mod message;
+mod native;
 mod noted;
 mod object;
 mod patience;
 mod pin;
 mod pool;
+mod records;
 mod registry;
 pub mod router;
 mod runtime;
@@ -112,7 +118,7 @@ pub use loader::Verdict;
 pub use mailbox::leaked_references;
 pub use message::{Message, MessageRef};
 pub use pool::Pool;
-pub use registry::{PoolsOf, lost_workers};
+pub use registry::{PoolsOf, lost_workers, when_lost};
 pub use router::Router;
 pub use runtime::{Runtime, before_finalize};
 pub use stats::{Stats, WorkerStats};
@@ -124,6 +130,7 @@ pub use value::{Value, WrongType};
 ///
 /// Everything here works on raw pointers of `pyo3-ffi` and is only as safe as its caller.
 pub mod raw {
+    pub use crate::native::{Exported, Native, NativeType, Share};
     pub use crate::object::{Object, Raised};
     pub use crate::support::{Support, write_failure};
 }

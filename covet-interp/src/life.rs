@@ -32,7 +32,7 @@ impl Life {
     /// attached to it.
     ///
     /// # Errors
-    /// [`Error::NewInterpreter`] with CPython's reason; nothing is attached then.
+    /// [`Error::NewInterpreter`] with CPython's reason, or [`Error::NoMemory`]; nothing is attached then.
     ///
     /// # Safety
     /// Python is initialised and not finalizing; the calling thread has nothing attached.
@@ -40,7 +40,7 @@ impl Life {
         // SAFETY: initialised, as promised. On success the new state is attached and main's (the visit's) detached
         // but alive: the new one is set aside while the visit ends attached, as it must, then attached again.
         unsafe {
-            let visit = Visit::main().ok_or_else(no_state)?;
+            let visit = Visit::main().ok_or(Error::NoMemory)?;
             frames::install().map_err(|Raised| {
                 ffi::PyErr_Clear();
                 Error::NewInterpreter("sys of the main interpreter is not as expected".to_owned())
@@ -58,7 +58,7 @@ impl Life {
     /// A thread state of the main interpreter for the calling thread, attached on return.
     ///
     /// # Errors
-    /// [`Error::NewInterpreter`] when there is no memory for it.
+    /// [`Error::NoMemory`].
     ///
     /// # Safety
     /// As for [`Life::begin`].
@@ -66,7 +66,7 @@ impl Life {
         // SAFETY: initialised, as promised; the main interpreter outlives its worker threads.
         unsafe {
             let main = ffi::PyInterpreterState_Main();
-            let state = ffi::new_thread_state(main).ok_or_else(no_state)?;
+            let state = ffi::new_thread_state(main).ok_or(Error::NoMemory)?;
             ffi::PyEval_RestoreThread(state);
             Ok(Self {
                 state,
@@ -124,8 +124,4 @@ impl Life {
             }
         }
     }
-}
-
-fn no_state() -> Error {
-    Error::NewInterpreter(ffi::NO_STATE.to_owned())
 }

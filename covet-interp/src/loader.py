@@ -101,6 +101,47 @@ def _suffix(name):
     return "U_" + last.encode("punycode").decode("ascii").replace("-", "_")
 
 
+class _Finder:
+    """Calls functions with a module once that is imported, and then leaves the import alone."""
+
+    def __init__(self):
+        self.waiting = {}
+
+    def find_spec(self, name, path=None, target=None):
+        then = self.waiting.pop(name, None)
+        if then is None:
+            return None
+        if not self.waiting:
+            sys.meta_path.remove(self)
+        from _frozen_importlib import _find_spec
+
+        spec = _find_spec(name, path)
+        if spec is None:
+            return None
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            then(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+_finder = _Finder()
+
+
+def when_imported(name, then):
+    """Calls `then(module)` when a module of the standard library has been imported, or at once if it has."""
+    module = sys.modules.get(name)
+    if module is not None:
+        then(module)
+        return
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    _finder.waiting[name] = then
+
+
 def has_extension(name, path):
     """Whether this interpreter has imported the extension module of this file, and has done with that."""
     spec = getattr(sys.modules.get(name), "__spec__", None)

@@ -10,6 +10,7 @@
 //! pool waits detached.
 
 use crate::attach::{AtMain, Detached, Visit};
+use crate::callback;
 use crate::error::Error;
 use crate::extensions::Extensions;
 use crate::ffi;
@@ -19,7 +20,6 @@ use crate::image::verdict::Wanted;
 use crate::object::{Object, Raised, Source};
 use crate::support::Support;
 use std::collections::HashMap;
-use std::panic::{UnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,48 +61,27 @@ fn verdicts() -> MutexGuard<'static, Known> {
 /// # Safety
 /// Attached to a subinterpreter in which nothing but its own start-up has run.
 pub(crate) unsafe fn install() -> Result<(), Raised> {
-    static mut ADMIT: ffi::PyMethodDef = ffi::PyMethodDef {
-        ml_name: c"admit".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunctionFast: admit,
-        },
-        ml_flags: ffi::METH_FASTCALL,
-        ml_doc:
-            c"admit(name, path, importing, refused): whether it fits; raises ImportError if it cannot be loaded."
-                .as_ptr(),
-    };
-    static mut IMAGE: ffi::PyMethodDef = ffi::PyMethodDef {
-        ml_name: c"image".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunctionFast: make_image,
-        },
-        ml_flags: ffi::METH_FASTCALL,
-        ml_doc: c"image(spec, name, path, suffix): an extension module from a private image."
-            .as_ptr(),
-    };
+    static mut ADMIT: ffi::PyMethodDef = callback::definition(
+        c"admit",
+        c"admit(name, path, importing, refused): whether it fits; raises ImportError if it cannot be loaded.",
+        admit,
+    );
+    static mut IMAGE: ffi::PyMethodDef = callback::definition(
+        c"image",
+        c"image(spec, name, path, suffix): an extension module from a private image.",
+        make_image,
+    );
     // SAFETY: attached; the method definitions live as long as the process.
     unsafe {
-        let (admit, image) = (function(&raw mut ADMIT)?, function(&raw mut IMAGE)?);
+        let (admit, image) = (
+            callback::function(&raw mut ADMIT)?,
+            callback::function(&raw mut IMAGE)?,
+        );
         module()?
             .attribute(c"admit_extensions")?
             .call(&[&admit, &image])?;
     }
     Ok(())
-}
-
-/// A function object of the attached interpreter.
-///
-/// # Safety
-/// A thread state is attached; the definition lives as long as the process and is not written to.
-unsafe fn function(definition: *mut ffi::PyMethodDef) -> Result<Object, Raised> {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        Object::owned(ffi::PyCFunction_NewEx(
-            definition,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        ))
-    }
 }
 
 /// The Python half of this file in the attached interpreter.
@@ -124,13 +103,22 @@ unsafe extern "C" fn admit(
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with `count` live arguments.
     unsafe {
-        answer(arguments, count, |[name, path, importing, refused]| {
+        callback::answer(arguments, count, |[name, path, importing, refused]| {
             let refused = refused.as_ptr() == ffi::Py_True();
             let route = route(&name.text(), &path.text(), &importing.text(), refused);
             if let Verdict::Refused(reason) = &route {
                 REFUSALS.fetch_add(1, Ordering::Relaxed);
+                let may_run_in_main =
+                    !image::verdict::is_danger(reason) || main_has(&name.text(), &path.text());
                 let reason = Object::string(reason)?;
                 ffi::PyErr_SetImportError(reason.as_ptr(), name.as_ptr(), path.as_ptr());
+                if may_run_in_main {
+                    // What `may_run_in_main` in support.py looks for.
+                    let error = Object::owned(ffi::take_raised())?;
+                    let mark = c"covet_refused".as_ptr();
+                    ffi::PyObject_SetAttrString(error.as_ptr(), mark, ffi::Py_True());
+                    ffi::set_raised(error.into_ptr());
+                }
                 return Err(Raised);
             }
             Object::borrowed(match route {
@@ -150,49 +138,9 @@ unsafe extern "C" fn make_image(
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with `count` live arguments.
     unsafe {
-        answer(arguments, count, |[spec, name, path, suffix]| {
+        callback::answer(arguments, count, |[spec, name, path, suffix]| {
             image::create(spec, name, path, &suffix.text())
         })
-    }
-}
-
-/// Runs the body of a function that Python calls with `N` arguments; a panic becomes an exception.
-///
-/// # Safety
-/// CPython called it attached, with `count` live arguments.
-unsafe fn answer<const N: usize>(
-    arguments: *mut *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    body: impl FnOnce(&[Object; N]) -> Result<Object, Raised> + UnwindSafe,
-) -> *mut ffi::PyObject {
-    let outcome = catch_unwind(|| {
-        // SAFETY: as promised.
-        unsafe {
-            let given = std::slice::from_raw_parts(arguments, count as usize);
-            let given: Result<Vec<_>, _> = given.iter().map(|&a| Object::borrowed(a)).collect();
-            match <[Object; N]>::try_from(given?) {
-                Ok(given) => body(&given),
-                Err(_) => {
-                    let text = c"found another number of arguments than expected".as_ptr();
-                    ffi::PyErr_SetString(ffi::PyExc_TypeError, text);
-                    Err(Raised)
-                }
-            }
-        }
-    });
-    match outcome {
-        Ok(Ok(object)) => object.into_ptr(),
-        Ok(Err(Raised)) => std::ptr::null_mut(),
-        Err(_) => {
-            // SAFETY: CPython called this attached.
-            unsafe {
-                ffi::PyErr_SetString(
-                    ffi::PyExc_SystemError,
-                    c"the extension loader panicked".as_ptr(),
-                )
-            };
-            std::ptr::null_mut()
-        }
     }
 }
 
@@ -213,7 +161,7 @@ pub(crate) fn refused_modules() -> Vec<(String, String)> {
 /// knows what is shipped; it makes no trial.
 ///
 /// # Errors
-/// [`Error::Python`] with what importing it in the main interpreter raised.
+/// [`Error::Python`] with what importing it in the main interpreter raised; [`Error::NoMemory`].
 pub(crate) fn import_verdict(module: &str) -> Result<Verdict, Error> {
     let mut all = Verdict::Fits;
     for (name, path) in extensions_of(module)? {
@@ -234,7 +182,7 @@ fn extensions_of(name: &str) -> Result<Vec<(String, String)>, Error> {
     // SAFETY: only called through a `Runtime`, so Python runs. All objects belong to main and die before it is left; the
     // function returns a list of tuples of two.
     unsafe {
-        let _main = AtMain::new();
+        let _main = AtMain::new()?;
         let support = Support::load().map_err(|Raised| {
             ffi::PyErr_Clear();
             Error::Runtime(format!("cannot import {name}: pickle cannot be imported"))
@@ -391,26 +339,22 @@ fn verdict(name: &str, path: &str) -> Verdict {
 
 /// Has the main interpreter create the module, and reads its definition.
 fn ask_main(name: &str, path: &str) -> Verdict {
-    static mut MUST_RUN: ffi::PyMethodDef = ffi::PyMethodDef {
-        ml_name: c"must_run".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunction: must_run,
-        },
-        ml_flags: ffi::METH_O,
-        ml_doc: c"must_run(module): whether main must run the module before others load it."
-            .as_ptr(),
-    };
+    static mut MUST_RUN: ffi::PyMethodDef = callback::definition(
+        c"must_run",
+        c"must_run(module): whether main must run the module before others load it.",
+        must_run,
+    );
     // SAFETY: a subinterpreter is running, so Python is initialised, and pools end before it finalizes. All objects
     // belong to main and die before the visit ends; the module itself is kept for ever, so that main has it.
     unsafe {
         let Some(_visit) = Visit::main() else {
-            return refuse(name, ffi::NO_STATE);
+            return refuse(name, &Error::NoMemory.to_string());
         };
         let created = module().and_then(|loader| {
             loader.attribute(c"create_extension")?.call(&[
                 &Object::string(name)?,
                 &Object::string(path)?,
-                &function(&raw mut MUST_RUN)?,
+                &callback::function(&raw mut MUST_RUN)?,
             ])
         });
         match created {
@@ -444,19 +388,19 @@ fn ask_main(name: &str, path: &str) -> Verdict {
 /// 3.14), which must happen in main first.
 unsafe extern "C" fn must_run(
     _: *mut ffi::PyObject,
-    extension: *mut ffi::PyObject,
+    arguments: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with a live argument; both answers are immortal.
+    // SAFETY: CPython calls this attached, with live arguments.
     unsafe {
-        let must = ffi::MAIN_FIRST_MANDATORY
-            && Object::borrowed(extension).is_ok_and(|e| supports_own_gil(&e) == Some(true));
-        let answer = if must {
-            ffi::Py_True()
-        } else {
-            ffi::Py_False()
-        };
-        ffi::Py_INCREF(answer);
-        answer
+        callback::answer(arguments, count, |[extension]| {
+            let must = ffi::MAIN_FIRST_MANDATORY && supports_own_gil(extension) == Some(true);
+            Object::borrowed(if must {
+                ffi::Py_True()
+            } else {
+                ffi::Py_False()
+            })
+        })
     }
 }
 

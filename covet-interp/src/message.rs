@@ -2,6 +2,7 @@
 
 use crate::codec::Refused;
 use crate::pin::Pin;
+use crate::support::PICKLE;
 
 /// A value, or the arguments of a call, on its way: the bytes of the codec, and pins of the memory that they refer to.
 ///
@@ -47,6 +48,11 @@ impl Message {
     /// Whether it refers to memory of an object, which it keeps alive.
     pub fn has_pins(&self) -> bool {
         !self.pins.is_empty()
+    }
+
+    /// Whether it holds the arguments of a call that went by pickle, because one of them is beyond the direct codec.
+    pub fn is_pickled(&self) -> bool {
+        self.bytes.first() == Some(&PICKLE)
     }
 
     /// Empties it, and keeps its room.

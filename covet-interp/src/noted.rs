@@ -7,6 +7,7 @@
 //! The C API reads the note ([`get`]) but cannot set it. It is a variable of the thread, whose place is found once by its value, and
 //! believed only if what is written there is then read by the C API. Where it is not found nothing is put back.
 
+use crate::error::Error;
 use crate::ffi;
 use crate::runtime::Runtime;
 use std::sync::Once;
@@ -31,12 +32,15 @@ pub(crate) unsafe fn put(state: State) {
 }
 
 /// Finds the place, unless that was tried before.
-pub(crate) fn find(runtime: &Runtime) {
+///
+/// # Errors
+/// [`Error::NoMemory`].
+pub(crate) fn find(runtime: &Runtime) -> Result<(), Error> {
     static ONCE: Once = Once::new();
     if ONCE.is_completed() {
-        return;
+        return Ok(());
     }
-    let _main = runtime.attach();
+    let _main = runtime.attach()?;
     // SAFETY: attached; detached for the moment, so that the state is noted nowhere else. Nothing on this thread looks at the note
     // meanwhile.
     unsafe {
@@ -46,6 +50,7 @@ pub(crate) fn find(runtime: &Runtime) {
         }
         ffi::PyEval_RestoreThread(state);
     }
+    Ok(())
 }
 
 /// Whether what `write` leaves in the place is what the C API reads. The place holds `state` before and after.

@@ -10,6 +10,7 @@
 
 use crate::ffi;
 use crate::mailbox::{Held, Mailbox};
+use crate::native::Native;
 use crate::object::{Object, Raised};
 use std::collections::TryReserveError;
 use std::ffi::{CStr, CString, c_char};
@@ -22,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(crate) enum Pin {
     Contents(Arc<Contents>),
     Memory(Arc<Memory>),
+    Native(Arc<dyn Native>),
 }
 
 impl Pin {
@@ -30,6 +32,7 @@ impl Pin {
         match self {
             Self::Contents(contents) => contents.len,
             Self::Memory(memory) => memory.len(),
+            Self::Native(value) => value.size(),
         }
     }
 }
@@ -215,6 +218,11 @@ impl Memory {
                 owner,
             })
         }
+    }
+
+    /// Where the bytes begin.
+    pub(crate) fn start(&self) -> *const u8 {
+        self.start
     }
 
     /// How many bytes there are.

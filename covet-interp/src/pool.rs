@@ -9,11 +9,12 @@ use crate::ffi;
 use crate::function::Function;
 use crate::handle::TaskHandle;
 use crate::job::{Job, Turn};
+use crate::limit;
 use crate::message::Message;
 use crate::object::Raised;
 use crate::registry;
 pub(crate) use crate::shared::{Options, Shared};
-use crate::slot;
+use crate::slot::{self, Slot};
 use crate::stats::Stats;
 use crate::strategy::Decision;
 use crate::support::{self, Support};
@@ -40,7 +41,10 @@ pub struct Pool {
 fn place() -> Result<Message, Error> {
     // SAFETY: a `Runtime` exists, so Python runs; a thread that is not attached visits main. Objects die attached.
     unsafe {
-        let _main = ffi::current().is_null().then(|| AtMain::new());
+        let _main = match ffi::current().is_null() {
+            true => Some(AtMain::new()?),
+            false => None,
+        };
         let mut message = Message::new();
         let written = Support::load().and_then(|support| {
             let place = support.part(c"here")?.call(&[])?;
@@ -110,10 +114,12 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Closed`] or [`Error::Broken`] when the pool has no interpreters (any more); [`Error::Thread`] when the
-    /// calling thread has too little stack left.
+    /// calling thread has too little stack left; [`Error::NoMemory`] when there is none for its state in that interpreter;
+    /// [`Error::Deadlock`] when it runs a task of this pool, and all interpreters are
+    /// kept by threads like it.
     pub fn enter(&self) -> Result<Entered<'_>, Error> {
-        if let Some(entered) = self.try_enter() {
-            return Ok(entered);
+        if let Some(slot) = self.take_idle() {
+            return Entered::new(slot, &self.shared);
         }
         if self.shared.is_closed() {
             return Err(self.shared.refusal());
@@ -127,30 +133,37 @@ impl Pool {
         }
         let slot = {
             let _detached = Detached::new();
-            self.shared
-                .idle()
-                .wait_until(None, || match self.shared.take_any_slot() {
-                    Some(slot) => Some(Ok(slot)),
-                    None if self.shared.is_closed() => Some(Err(self.shared.refusal())),
-                    None => None,
-                })
+            self.shared.wait_watchfully(None, None, true, |until| {
+                self.shared
+                    .idle()
+                    .wait_until(until, || match self.shared.take_any_slot() {
+                        Some(slot) => Some(Ok(slot)),
+                        None if self.shared.is_closed() => Some(Err(self.shared.refusal())),
+                        None => None,
+                    })
+            })
         };
-        match slot {
-            Some(Ok(slot)) => Ok(Entered::new(slot, &self.shared)),
+        match slot? {
+            Some(Ok(slot)) => Entered::new(slot, &self.shared),
             Some(Err(error)) => Err(error),
             None => Err(Error::Closed),
         }
     }
 
-    /// Lends this thread an interpreter if one is idle now, the pool is open, and the thread has enough stack left.
+    /// Lends this thread an interpreter if one is idle now, the pool is open, and the thread has enough stack left, and memory for
+    /// a state of its own in there. [`Pool::enter`] says what is missing.
     #[inline]
     pub fn try_enter(&self) -> Option<Entered<'_>> {
+        Entered::new(self.take_idle()?, &self.shared).ok()
+    }
+
+    #[inline]
+    fn take_idle(&self) -> Option<Arc<Slot>> {
         let shared = &*self.shared;
         if shared.is_closed() || !borrow::enough_stack() {
             return None;
         }
-        let slot = slot::take_known(shared.number()).or_else(|| shared.take_any_slot())?;
-        Some(Entered::new(slot, shared))
+        slot::take_known(shared.number()).or_else(|| shared.take_any_slot())
     }
 
     /// Calls `function` with `arguments` on this thread, in an idle interpreter.
@@ -190,7 +203,7 @@ impl Pool {
     /// [`Error::Invalid`] for a task that cannot be sent; [`Error::Closed`] or [`Error::Broken`].
     pub fn submit_task(&self, task: Task) -> Result<TaskHandle, Error> {
         let handle = self.prepare(task)?;
-        self.queue(&handle, None)?;
+        handle.queue(None)?;
         Ok(handle)
     }
 
@@ -200,16 +213,20 @@ impl Pool {
     /// [`Error::Full`] if there is none, and as [`Pool::submit_task`].
     pub fn try_submit_task(&self, task: Task) -> Result<TaskHandle, Error> {
         let handle = self.prepare(task)?;
-        self.shared.try_queue(handle.core())?;
+        handle.try_queue()?;
         Ok(handle)
     }
 
     /// The handle of a task for this pool that is not queued yet, for who waits for room in steps of his own.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a task that cannot be sent.
+    /// [`Error::Invalid`] for a task that cannot be sent; [`Error::Thread`] if it has a time limit and there is no thread to watch
+    /// it.
     pub fn prepare(&self, task: Task) -> Result<TaskHandle, Error> {
         let (function, message) = task.call?;
+        if task.limit.is_some() {
+            limit::start()?;
+        }
         let seat = task
             .worker
             .map(|index| self.shared.seat(index))
@@ -219,15 +236,8 @@ impl Pool {
             message,
             Arc::clone(&self.shared),
             seat,
+            task.limit,
         ))
-    }
-
-    /// Queues a task that was [prepared](Pool::prepare), once; waits (detached) while the queue is full, until the deadline.
-    ///
-    /// # Errors
-    /// [`Error::Closed`], [`Error::Broken`], or [`Error::TimedOut`]: it is not queued then.
-    pub fn queue(&self, task: &TaskHandle, deadline: Option<Instant>) -> Result<(), Error> {
-        self.shared.queue(task.core(), deadline)
     }
 
     /// An empty batch, to be filled by [`Pool::append`]. With `chunk_size`, chunks have that many items; otherwise they are

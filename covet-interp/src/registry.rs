@@ -10,7 +10,7 @@ use crate::fork::{self, PerProcess};
 use crate::pool::Shared;
 use crate::strategy::Strategy;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Instant;
 
 #[derive(Default)]
@@ -64,9 +64,21 @@ pub(crate) fn strike_off(pool: &Shared) {
 /// Workers of the process whose thread is stuck in an interpreter. Below zero for a moment when one comes back at once.
 static LOST: AtomicIsize = AtomicIsize::new(0);
 
+/// Who wants to hear of lost workers.
+static WHEN_LOST: OnceLock<fn()> = OnceLock::new();
+
+/// Has `call` called whenever a worker is given up, before the handle of its task says so, on any thread, attached or not. It must be
+/// quick. The first one counts.
+pub fn when_lost(call: fn()) {
+    WHEN_LOST.get_or_init(|| call);
+}
+
 /// Counts a worker that was given up.
 pub(crate) fn worker_lost() {
     LOST.fetch_add(1, Ordering::SeqCst);
+    if let Some(call) = WHEN_LOST.get() {
+        call();
+    }
 }
 
 /// Interpreters that no worker has any more, and that could not be ended.

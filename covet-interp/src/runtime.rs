@@ -91,7 +91,7 @@ impl Runtime {
     /// the same package.
     ///
     /// # Errors
-    /// [`Error::Python`] with what importing it raised.
+    /// [`Error::Python`] with what importing it raised; [`Error::NoMemory`].
     pub fn import_verdict(&self, module: &str) -> Result<Verdict, Error> {
         loader::import_verdict(module)
     }
@@ -102,17 +102,23 @@ impl Runtime {
     }
 
     /// Attaches the calling thread to the main interpreter, until the guard is dropped; waits for its GIL.
-    pub fn attach(&self) -> Attached<'_> {
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] when the thread has no state for that yet.
+    pub fn attach(&self) -> Result<Attached<'_>, Error> {
         // SAFETY: `self` is a running Python, and outlives the guard.
         unsafe { Attached::new() }
     }
 
     /// The facts that a strategy is chosen from, as they are now.
-    pub fn facts(&self) -> Facts {
+    ///
+    /// # Errors
+    /// As [`Runtime::attach`].
+    pub fn facts(&self) -> Result<Facts, Error> {
         // SAFETY: `self` is a running Python.
         unsafe {
-            let _main = AtMain::new();
-            Facts::look_up()
+            let _main = AtMain::new()?;
+            Ok(Facts::look_up())
         }
     }
 }

@@ -1,11 +1,15 @@
 //! What a pool's handle, its workers and its borrowers share: the ring, the seats, and the interpreters that can be lent.
 
+mod loss;
+
 use crate::attach::Detached;
+use crate::deadline::wait_while;
 use crate::error::Error;
 use crate::extensions::Extensions;
 use crate::fork::{self, Process};
 use crate::function::Function;
 use crate::handle::Core;
+use crate::inside::Waits;
 use crate::job::{self, Job};
 use crate::loader;
 use crate::message::Message;
@@ -15,7 +19,6 @@ use crate::seat::Seat;
 use crate::slot::Slot;
 use crate::stats::{Stats, WorkerStats};
 use crate::strategy::{Decision, Strategy};
-use crate::worker;
 use covet_queue::mpmc::{self, Consumer, Producer};
 use covet_queue::{EventCount, PushTimeoutError, TryPopError, TryPushError};
 use std::fmt;
@@ -37,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) initializer: Option<(Arc<Function>, Message)>,
     pub(crate) shared_globals: bool,
     pub(crate) extensions: Extensions,
+    pub(crate) forward_records: bool,
+    pub(crate) fallback: Option<Arc<Function>>,
     pub(crate) pin: bool,
     pub(crate) max_tasks: Option<u64>,
     pub(crate) max_lifetime: Option<Duration>,
@@ -66,6 +71,8 @@ pub(crate) struct Shared {
     quiet: EventCount,
     /// How long waiters look for the end of a task before they sleep.
     patience: Patience,
+    /// What its own tasks wait for.
+    waits: Waits,
     failure: OnceLock<String>,
     census: Mutex<Census>,
     ended: Condvar,
@@ -125,6 +132,7 @@ impl Shared {
             idle: EventCount::new(),
             quiet: EventCount::new(),
             patience: Patience::new(),
+            waits: Waits::default(),
             failure: OnceLock::new(),
             census: Mutex::default(),
             ended: Condvar::new(),
@@ -159,6 +167,15 @@ impl Shared {
 
     pub(crate) fn idle(&self) -> &EventCount {
         &self.idle
+    }
+
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    /// The threads that have entered its interpreters; 0 for one that is free.
+    pub(crate) fn holders(&self) -> Vec<u64> {
+        self.slots().iter().map(|slot| slot.holder()).collect()
     }
 
     pub(crate) fn patience(&self) -> &Patience {
@@ -287,15 +304,20 @@ impl Shared {
             .flatten()
     }
 
+    /// Whether a worker has no interpreter yet, the first or the next. If it gets none, the pool is broken.
+    pub(crate) fn is_growing(&self) -> bool {
+        let ready = |seat: &Arc<Seat>| seat.slot().is_some_and(|slot| slot.is_ready());
+        !self.seats().iter().all(ready)
+    }
+
     pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Result<(), Error> {
         let began = Instant::now();
-        let ready = |seat: &Arc<Seat>| seat.slot().is_some_and(|slot| slot.is_ready());
         self.quiet
             .wait_until(deadline, || {
                 if self.is_closed() {
                     Some(Err(self.refusal()))
                 } else {
-                    self.seats().iter().all(ready).then_some(Ok(()))
+                    (!self.is_growing()).then_some(Ok(()))
                 }
             })
             .unwrap_or_else(|| Err(Error::TimedOut(began.elapsed())))
@@ -549,93 +571,6 @@ impl Shared {
         self.quiet.notify_all();
     }
 
-    // Interruption and loss.
-
-    /// Interrupts `job` (everything, for `None`), and gives up what does not stop within the grace.
-    pub(crate) fn interrupt(self: &Arc<Self>, job: Option<u64>) {
-        if !self.process.is_this() {
-            return;
-        }
-        let slots = self.slots().clone();
-        for slot in slots {
-            let Some(turn) = slot.turn_of(job) else {
-                continue;
-            };
-            if !slot.is_being_interrupted() {
-                // It waits for the GIL of the interpreter, which a C function may keep for long: nobody waits with it.
-                let target = Arc::clone(&slot);
-                let _ = std::thread::Builder::new()
-                    .name("covet-interrupt".to_owned())
-                    .spawn(move || target.interrupt(job));
-            }
-            if slot.watch(turn) {
-                let shared = Arc::clone(self);
-                let _ = std::thread::Builder::new()
-                    .name("covet-grace".to_owned())
-                    .spawn(move || shared.watch(&slot, turn));
-            }
-        }
-    }
-
-    /// Gives up what runs in the slot unless it stops within the grace.
-    fn watch(self: &Arc<Self>, slot: &Arc<Slot>, turn: u64) {
-        let deadline = Instant::now().checked_add(self.options.grace);
-        let mut pause = Duration::from_millis(1);
-        while slot.still_runs(turn) {
-            let left = deadline.map_or(pause, |deadline| {
-                deadline.saturating_duration_since(Instant::now())
-            });
-            if left.is_zero() {
-                self.lose(slot, turn);
-                return;
-            }
-            std::thread::sleep(pause.min(left));
-            pause = (2 * pause).min(Duration::from_millis(50));
-        }
-    }
-
-    fn lose(self: &Arc<Self>, slot: &Arc<Slot>, turn: u64) {
-        let Some(stuck) = slot.running_job(turn) else {
-            return;
-        };
-        self.lost.fetch_add(1, Ordering::Relaxed);
-        // The worker that runs it may be another than the one that owns the interpreter: then neither comes back.
-        let runner = self
-            .seats()
-            .iter()
-            .filter(|seat| seat.is_thread(stuck.thread))
-            .find_map(|seat| seat.slot());
-        for slot in [Some(slot), runner.as_ref()].into_iter().flatten() {
-            if slot.give_up() {
-                self.replace(slot);
-            }
-        }
-        // It was interrupted that long ago, whether its function was called by then or not.
-        let ran = stuck.ran.max(self.options.grace);
-        stuck.job.lose(ran);
-    }
-
-    /// Has a new worker take the seat of one that is lost.
-    fn replace(self: &Arc<Self>, lost: &Arc<Slot>) {
-        let was_ready = lost.is_ready();
-        self.leave_slot(lost);
-        registry::worker_lost();
-        let seat = lost.seat();
-        if !was_ready {
-            self.break_down(
-                "a worker did not become ready, and did not stop when it was interrupted: \
-                 the initializer or a module to preload is blocked in C code",
-            );
-        }
-        // The new one is counted in the place of the lost one.
-        if seat.is_dismissed() || self.failure().is_some() || worker::spawn(self, seat).is_err() {
-            self.worker_ended();
-        }
-        // The owner, if it is not the one that is stuck, waits for a job or for a slot: it is to leave.
-        self.work.notify_all();
-        self.idle.notify_all();
-    }
-
     pub(crate) fn count_cancelled(&self) {
         self.cancelled.fetch_add(1, Ordering::Relaxed);
     }
@@ -686,25 +621,9 @@ impl Shared {
         if !self.process.is_this() {
             return true;
         }
-        let mut census = self.census();
-        while census.live > 0 {
-            census = match deadline {
-                None => self
-                    .ended
-                    .wait(census)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    self.ended
-                        .wait_timeout(census, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
-        }
+        let census = wait_while(&self.ended, self.census(), deadline, |census| {
+            census.live > 0
+        });
         census.live == 0
     }
 

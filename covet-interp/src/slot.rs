@@ -17,6 +17,7 @@
 //! clears the deleting thread's own `PyGILState` record, which a worker needs.
 
 use crate::attach::{self, Detached, MOST_ORPHANS, Visit, clear_states};
+use crate::error::Error;
 use crate::ffi;
 use crate::fork::Process;
 use crate::function::Functions;
@@ -54,6 +55,7 @@ pub(crate) struct Slot {
     /// Whether that is the main interpreter, for which a thread has one state whatever the slot.
     is_main: bool,
     flag: AtomicU32,
+    holder: AtomicU64,
     /// Where references to its objects are given back.
     mailbox: Arc<Mailbox>,
     /// What runs here cannot be stopped: the owner ends it once it can.
@@ -105,6 +107,8 @@ struct Running {
     thread: AtomicU64,
     /// Whether it runs where an exception can be raised.
     open: AtomicBool,
+    /// Whether the thread runs it in the main interpreter, for once.
+    in_main: AtomicBool,
     /// How many threads are about to interrupt it.
     interrupters: AtomicU32,
     /// The last turn whose interruption somebody watches.
@@ -149,6 +153,7 @@ impl Slot {
             // SAFETY: Python runs: the caller is attached.
             is_main: interpreter == unsafe { ffi::PyInterpreterState_Main() },
             flag: AtomicU32::new(LENT),
+            holder: AtomicU64::new(0),
             mailbox: Arc::clone(local.support.mailbox()),
             lost: AtomicBool::new(false),
             vacated: EventCount::new(),
@@ -300,19 +305,24 @@ impl Slot {
 
     /// This thread's state for the interpreter, made if it has none. Nothing is attached by this.
     ///
+    /// # Errors
+    /// [`Error::NoMemory`]; not on the thread that owns the interpreter, which has one.
+    ///
     /// # Safety
     /// The caller has taken the slot, or was [let in](Slot::let_in).
     #[inline]
-    pub(crate) unsafe fn state_for_this_thread(self: &Arc<Self>) -> *mut ffi::PyThreadState {
+    pub(crate) unsafe fn state_for_this_thread(
+        self: &Arc<Self>,
+    ) -> Result<*mut ffi::PyThreadState, Error> {
         KEPT.with_borrow_mut(|kept| {
             let known = kept.iter().find(|known| Arc::ptr_eq(&known.slot, self));
             let state = match known {
                 Some(known) => known.state,
                 // SAFETY: taken, as promised.
-                None => unsafe { self.keep_new_state(kept) },
+                None => unsafe { self.keep_new_state(kept)? },
             };
             // SAFETY: the slot is taken, so Python runs.
-            state.unwrap_or_else(|| unsafe { attach::main_state() })
+            state.map_or_else(|| unsafe { attach::main_state() }, Ok)
         })
     }
 
@@ -322,23 +332,26 @@ impl Slot {
     unsafe fn keep_new_state(
         self: &Arc<Self>,
         kept: &mut Vec<Kept>,
-    ) -> Option<*mut ffi::PyThreadState> {
+    ) -> Result<Option<*mut ffi::PyThreadState>, Error> {
         kept.retain(|known| !known.slot.has_ended());
-        // SAFETY: taken, as promised.
-        let state = (!self.is_main).then(|| unsafe { self.lend_new_state() });
+        let state = match self.is_main {
+            true => None,
+            // SAFETY: taken, as promised.
+            false => Some(unsafe { self.lend_new_state()? }),
+        };
         kept.push(Kept {
             slot: Arc::clone(self),
             state,
             lent: state.is_some(),
         });
-        state
+        Ok(state)
     }
 
     /// # Safety
     /// As for [`Slot::state_for_this_thread`].
-    unsafe fn lend_new_state(&self) -> *mut ffi::PyThreadState {
+    unsafe fn lend_new_state(&self) -> Result<*mut ffi::PyThreadState, Error> {
         // SAFETY: the slot is taken, so the interpreter is alive.
-        let state = unsafe { ffi::new_thread_state(self.interpreter) }.expect(ffi::NO_STATE);
+        let state = unsafe { ffi::new_thread_state(self.interpreter) }.ok_or(Error::NoMemory)?;
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.lent.push(state);
         let orphans = if states.orphans.len() > MOST_ORPHANS {
@@ -349,7 +362,7 @@ impl Slot {
         drop(states);
         // SAFETY: the slot is taken, so the interpreter is alive, and the threads of orphans have ended.
         unsafe { clear_states(self.interpreter, orphans) };
-        state
+        Ok(state)
     }
 
     /// Makes this thread use `state`, which it owns, when it takes the slot.
@@ -472,6 +485,18 @@ impl Slot {
             .then(|| self.running.turn.load(Ordering::Relaxed))
     }
 
+    /// Says which thread has entered it; 0 before it is released.
+    #[inline]
+    pub(crate) fn set_holder(&self, thread: u64) {
+        // Release and acquire: a holder that waits has said so after it entered, and before it leaves.
+        self.holder.store(thread, Ordering::Release);
+    }
+
+    /// The thread that has entered it, or 0.
+    pub(crate) fn holder(&self) -> u64 {
+        self.holder.load(Ordering::Acquire)
+    }
+
     /// Whether that turn still runs.
     pub(crate) fn still_runs(&self, turn: u64) -> bool {
         self.turn_of(None) == Some(turn)
@@ -534,6 +559,40 @@ impl Slot {
         now
     }
 
+    /// Says that what runs here goes on in the main interpreter, where interruptions find it until [`Slot::leave_main`].
+    ///
+    /// # Safety
+    /// The caller has the slot, and is attached to the main interpreter.
+    pub(crate) unsafe fn enter_main(&self) {
+        let running = &self.running;
+        // SeqCst: this store and load against those in `interrupt`, as in `open`.
+        running.in_main.store(true, Ordering::SeqCst);
+        if running.open.load(Ordering::Relaxed) && running.interrupted.load(Ordering::SeqCst) {
+            // SAFETY: attached, as promised; KeyboardInterrupt is a static type of the process.
+            unsafe { ffi::set_async_exception(ffi::thread_ident(), ffi::PyExc_KeyboardInterrupt) };
+        }
+    }
+
+    /// Ends what [`Slot::enter_main`] began.
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn leave_main(&self) {
+        let running = &self.running;
+        running.in_main.store(false, Ordering::SeqCst);
+        if self.is_being_interrupted() {
+            // The interrupter needs main's GIL to finish.
+            let _detached = Detached::new();
+            while self.is_being_interrupted() {
+                std::thread::yield_now();
+            }
+        }
+        if running.interrupted.load(Ordering::SeqCst) {
+            // SAFETY: attached, as promised.
+            unsafe { ffi::set_async_exception(ffi::thread_ident(), std::ptr::null_mut()) };
+        }
+    }
+
     /// Says that it is done. An interruption that came too late goes no further.
     ///
     /// # Safety
@@ -576,7 +635,12 @@ impl Slot {
                 // SAFETY: a job runs here, and `finish` does not return before this interrupter is counted out: the
                 // slot stays taken and the interpreter alive. KeyboardInterrupt is a static type of the process.
                 unsafe {
-                    if let Some(_visit) = Visit::new(self.interpreter) {
+                    let place = if running.in_main.load(Ordering::SeqCst) {
+                        ffi::PyInterpreterState_Main()
+                    } else {
+                        self.interpreter
+                    };
+                    if let Some(_visit) = Visit::new(place) {
                         let thread = running.thread.load(Ordering::Relaxed);
                         ffi::set_async_exception(thread, ffi::PyExc_KeyboardInterrupt);
                     }

@@ -58,8 +58,7 @@ def dump(value, buffers=None):
         ) from refusal
     except Exception as error:
         raise pickle.PicklingError(
-            f"{_shape(value)} cannot be sent to another interpreter ({type(error).__name__}: {error}); "
-            "send what it is made from, and make it inside the task"
+            f"{_shape(value)} cannot be sent to another interpreter ({type(error).__name__}: {error}); {_advice(value)}"
         ) from error
     finally:
         refusal = None  # its traceback refers to this frame
@@ -108,7 +107,7 @@ def _dump_by_value(value, buffers):
             # cloudpickle reads an open file and sends a StringIO.
             if isinstance(value, io.TextIOWrapper) and value not in (sys.stdout, sys.stderr):
                 raise TypeError(f"cannot pickle {type(value).__qualname__!r} object")
-            return super().reducer_override(value)
+            return _reduce_wrapper(value) or super().reducer_override(value)
 
     # Those of the pickle by name stay, as long as this one may fail.
     taken = None if buffers is None else []
@@ -117,6 +116,71 @@ def _dump_by_value(value, buffers):
         if buffers is not None:
             buffers[:] = taken
         return file.getvalue()
+
+
+def _reduce_wrapper(value):
+    """What functools made of a function that cannot be imported, by how it did that, or None. cloudpickle would send a name, or
+    fail for the locks and weak references inside.
+    """
+    import functools
+
+    if isinstance(value, functools._lru_cache_wrapper):
+        if reference(value) is None:
+            return make_cached, (value.__wrapped__, value.cache_parameters(), value.__dict__)
+    elif isinstance(value, functools.cached_property):
+        return make_cached_property, (value.func, value.attrname)
+    elif isinstance(value, functools.partialmethod):
+        return make_partial_method, (value.func, value.args, value.keywords)
+    elif isinstance(value, functools.singledispatchmethod):
+        return make_generic_method, (value.func, dict(value.dispatcher.registry))
+    elif (code := getattr(value, "__code__", None)) is not None:
+        if code.co_qualname == "singledispatch.<locals>.wrapper" and reference(value) is None:
+            return make_generic, (value.__wrapped__, dict(value.registry))
+    return None
+
+
+def make_cached(function, parameters, attributes):
+    """A function with a cache (`functools.lru_cache`), which is empty."""
+    import functools
+
+    made = functools.lru_cache(**parameters)(function)
+    made.__dict__.update(attributes)
+    return made
+
+
+def make_generic(function, implementations):
+    """A generic function (`functools.singledispatch`)."""
+    import functools
+
+    made = functools.singledispatch(function)
+    for kind, implementation in implementations.items():
+        made.register(kind, implementation)
+    return made
+
+
+def make_generic_method(function, implementations):
+    """A generic method (`functools.singledispatchmethod`)."""
+    import functools
+
+    made = functools.singledispatchmethod(function)
+    made.dispatcher = make_generic(function, implementations)
+    return made
+
+
+def make_partial_method(function, arguments, keywords):
+    """A method with some of its arguments (`functools.partialmethod`), which from 3.14 on does not pickle by itself."""
+    import functools
+
+    return functools.partialmethod(function, *arguments, **keywords)
+
+
+def make_cached_property(function, name):
+    """A property that is worked out once for each object (`functools.cached_property`)."""
+    import functools
+
+    made = functools.cached_property(function)
+    made.attrname = name
+    return made
 
 
 def _reduce_view(view):
@@ -209,6 +273,20 @@ def _shape(value):
     return f"a value of type {type(value).__qualname__!r}"
 
 
+def _advice(value):
+    """What to do about a value that cannot be sent."""
+    match type(value).__name__:
+        case "generator":
+            return "have the task return a list of what it yields"
+        case "coroutine":
+            value.close()  # else it complains that nobody awaited it
+            return "have the task run it to its end (asyncio.run)"
+        case "async_generator":
+            return "have the task run it to its end (asyncio.run), and return a list"
+        case _:
+            return "send what it is made from, and make it inside the task"
+
+
 def dump_call(arguments, keywords, buffers):
     """Pickles the arguments of a call as `dump` does; says which of them cannot be sent."""
     import pickle
@@ -239,7 +317,8 @@ def reference(function):
     if not isinstance(name, str) or not isinstance(module, str) or module in ("__main__", "__mp_main__"):
         return None
     home = sys.modules.get(module)
-    if home is None or getattr(home, "__spec__", None) is None:
+    # This module has none, and is everywhere.
+    if home is None or (module != __name__ and getattr(home, "__spec__", None) is None):
         return None
     found = home
     for part in name.split("."):
@@ -279,7 +358,10 @@ def describe(error):
     try:
         import traceback
 
-        trace = "".join(traceback.format_exception(error))
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_globals is globals():
+            frames = frames.tb_next
+        trace = "".join(traceback.format_exception(kind, error, frames))
     except BaseException:
         trace = f"{name}: {message}\n"
     try:
@@ -291,8 +373,9 @@ def describe(error):
 
 def revive(name, message, trace, data):
     """Makes the exception of `describe` again, with its remote traceback as the cause."""
-    # One that was raised for lack of memory could not be pickled for lack of memory.
-    error = MemoryError(message) if data is None and name == "MemoryError" else None
+    # One that was raised for lack of memory could not be pickled for lack of memory; one of a time limit is not Python's own.
+    plain = {"MemoryError": MemoryError, "TimeoutError": TimeoutError}.get(name) if data is None else None
+    error = plain(message) if plain else None
     if data is not None:
         try:
             error = loads(data)
@@ -305,6 +388,32 @@ def revive(name, message, trace, data):
         )
     error.__cause__ = RemoteTraceback(trace)
     return error
+
+
+def may_run_in_main(error):
+    """Whether a call ended because an extension module was refused to this interpreter, before anything but imports had run: what
+    the function is, its arguments, and import statements at its very beginning."""
+    if not getattr(error, "covet_refused", False) or error.__traceback__ is None:
+        return False
+    code, last = error.__traceback__.tb_frame.f_code, error.__traceback__.tb_lasti
+    if code in (resolve.__code__, loads.__code__):
+        return True
+    import dis
+
+    for step in dis.get_instructions(code):
+        if step.offset >= last:
+            return step.opname == "IMPORT_NAME"
+        if step.opname not in _OF_IMPORTS:
+            return False
+    return False
+
+
+# What an import statement is made of, and what stands before the first statement of a function.
+_OF_IMPORTS = {
+    *("RESUME", "NOP", "CACHE", "EXTENDED_ARG", "MAKE_CELL", "COPY_FREE_VARS"),
+    *("LOAD_CONST", "LOAD_COMMON_CONSTANT", "LOAD_SMALL_INT", "IMPORT_NAME", "IMPORT_FROM"),
+    *("STORE_FAST", "STORE_FAST_STORE_FAST", "STORE_DEREF", "SWAP", "POP_TOP"),
+}
 
 
 def enter(path, argv):
@@ -351,6 +460,66 @@ def _from_code(code, globals):
 def new_globals():
     """A namespace for source text to run in."""
     return {"__name__": "__covet__", "__builtins__": __builtins__}
+
+
+# Namespaces that last, by number.
+_namespaces = {}
+
+
+def run_in(number, source, variables):
+    """Runs source text in a lasting namespace, and returns the value of its last statement if that is an expression."""
+    return _namespaces.setdefault(number, _Namespace()).run(source, variables)
+
+
+def call_in(number, name, arguments, keywords):
+    """Calls what has this name, which may be dotted, in a lasting namespace."""
+    return _namespaces.setdefault(number, _Namespace()).call(name, arguments, keywords)
+
+
+def forget(number):
+    """Drops a namespace."""
+    _namespaces.pop(number, None)
+
+
+class _Namespace:
+    def __init__(self):
+        # What it defines is sent by value, as what the program defines in its `__main__` is.
+        self.globals = {"__name__": "__main__", "__builtins__": __builtins__}
+        self.sources = {}
+
+    def run(self, source, variables):
+        name = f"<source {len(self.sources) + 1}>"
+        tree = compile(source, name, "exec", _ONLY_TREE)
+        self.sources[name] = source
+        last = tree.body.pop() if tree.body and type(tree.body[-1]).__name__ == "Expr" else None
+        self.globals.update(variables)
+        try:
+            exec(compile(tree, name, "exec"), self.globals)
+            if last is not None:
+                from _ast import Expression
+
+                return eval(compile(Expression(last.value), name, "eval"), self.globals)
+        except BaseException:
+            self.show_sources()
+            raise
+
+    def call(self, name, arguments, keywords):
+        try:
+            return eval(name, self.globals)(*arguments, **keywords)
+        except BaseException:
+            self.show_sources()
+            raise
+
+    def show_sources(self):
+        """Lets tracebacks show the lines of what was run."""
+        import linecache
+
+        for name, source in self.sources.items():
+            linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+
+
+# Has `compile` return a syntax tree: `ast.PyCF_ONLY_AST`, without importing `ast`.
+_ONLY_TREE = 0x400
 
 
 def leave():

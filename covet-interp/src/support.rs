@@ -10,6 +10,7 @@ use crate::borrow;
 use crate::buffer;
 use crate::codec::decode::Decoder;
 use crate::codec::encode::Encoder;
+use crate::codec::keys::Keys;
 use crate::codec::{Malformed, PINNED, Refused, Writer, tag};
 use crate::error::PythonError;
 use crate::ffi;
@@ -50,6 +51,8 @@ pub struct Support {
     /// The type of immutable bytes that interpreters share.
     buffer: Object,
     mailbox: Arc<Mailbox>,
+    /// For who reads dicts.
+    keys: Keys,
 }
 
 impl Support {
@@ -79,6 +82,7 @@ impl Support {
             buffer: unsafe { buffer_type_of(&module)? },
             // SAFETY: as above.
             mailbox: unsafe { Mailbox::of(&module)? },
+            keys: Keys::new(),
             module,
         })
     }
@@ -106,6 +110,12 @@ impl Support {
         &self.mailbox
     }
 
+    /// Keys of dicts that were read here lately.
+    #[inline]
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// The memory that an object exports.
     ///
     /// # Errors
@@ -124,6 +134,21 @@ impl Support {
                 (ffi::Py_TYPE(exporter) == self.buffer_type())
                     .then(|| Arc::clone(buffer::memory(exporter)))
             })
+        }
+    }
+
+    /// A read-only `memoryview` of memory, whomever it belongs to.
+    ///
+    /// # Errors
+    /// [`Raised`] with `MemoryError`.
+    ///
+    /// # Safety
+    /// Attached to this interpreter.
+    pub(crate) unsafe fn view(&self, memory: Arc<Memory>) -> Result<Object, Raised> {
+        // SAFETY: attached, as promised; the type is that of this interpreter.
+        unsafe {
+            let buffer = buffer::make(self.buffer_type(), memory)?;
+            Object::owned(ffi::PyMemoryView_FromObject(buffer.as_ptr()))
         }
     }
 
@@ -401,6 +426,30 @@ impl Support {
         }
     }
 
+    /// Whether the exception that is raised says that an extension module was refused to this interpreter, before anything of
+    /// the call but imports had run.
+    ///
+    /// # Safety
+    /// Attached to this interpreter, with an exception raised.
+    #[cold]
+    pub(crate) unsafe fn may_run_in_main(&self) -> bool {
+        // SAFETY: as promised; the exception is raised again.
+        unsafe {
+            if ffi::PyErr_ExceptionMatches(ffi::PyExc_ImportError) == 0 {
+                return false;
+            }
+            let Ok(error) = Object::owned(ffi::take_raised()) else {
+                return false;
+            };
+            let answer = self
+                .part(c"may_run_in_main")
+                .and_then(|ask| ask.call(&[&error]));
+            ffi::PyErr_Clear();
+            ffi::set_raised(error.into_ptr());
+            answer.is_ok_and(|answer| answer.as_ptr() == ffi::Py_True())
+        }
+    }
+
     /// Takes the raised exception out of this interpreter, as a value. Never fails: where describing it fails (out
     /// of memory, a hostile `__str__`), less is known.
     ///
@@ -483,7 +532,8 @@ fn undescribed(error: &Object) -> PythonError {
     )
 }
 
-fn plain_error(kind: &str, message: &str) -> PythonError {
+/// An error that nothing but this is known of.
+pub(crate) fn plain_error(kind: &str, message: &str) -> PythonError {
     PythonError {
         kind: kind.to_owned(),
         message: message.to_owned(),

@@ -5,6 +5,7 @@ use crate::function::Function;
 use crate::message::Message;
 use crate::value::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A function and its arguments, free of any interpreter.
 ///
@@ -30,6 +31,8 @@ pub struct Task {
     pub(crate) call: Result<(Arc<Function>, Message), Error>,
     /// The worker that has to run it, if it matters.
     pub(crate) worker: Option<usize>,
+    /// For how long it may run.
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Task {
@@ -40,6 +43,7 @@ impl Task {
         Self {
             call: written.map(|()| (function, message)),
             worker: None,
+            limit: None,
         }
     }
 
@@ -54,6 +58,7 @@ impl Task {
                     "expected an import path of the form \"module:name\", found {path:?}"
                 ))),
                 worker: None,
+                limit: None,
             },
         }
     }
@@ -74,6 +79,7 @@ impl Task {
         Self {
             call: Ok((function, arguments)),
             worker: None,
+            limit: None,
         }
     }
 
@@ -81,6 +87,16 @@ impl Task {
     /// nobody helps that worker with them.
     pub fn on(mut self, worker: usize) -> Self {
         self.worker = Some(worker);
+        self
+    }
+
+    /// Has it interrupted once it has run for so long. Waiting in the queue does not count, nor does importing its function.
+    ///
+    /// A task that is interrupted and raises anything fails with `TimeoutError`, and the traceback says where it was; one that
+    /// returns all the same has its result. What does not stop within the pool's [grace](crate::Builder::grace) is given up and
+    /// fails with `TimeoutError` too.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
         self
     }
 }

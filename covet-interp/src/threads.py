@@ -1,35 +1,10 @@
 """The Python half of threads.rs, compiled into each subinterpreter as `_covet_threads`."""
 
-import sys
-
-
-class _Finder:
-    """Allows daemon threads in `threading` once that is imported: most interpreters never do."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name != "threading":
-            return None
-        from _frozen_importlib import _find_spec
-
-        sys.meta_path.remove(self)
-        spec = _find_spec(name, path)
-        run = spec.loader.exec_module
-
-        def exec_module(module):
-            run(module)
-            _allow(module)
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
 def watch():
-    """Allows daemon threads, now or as soon as `threading` is there."""
-    threading = sys.modules.get("threading")
-    if threading is None:
-        sys.meta_path.insert(0, _Finder())
-    else:
-        _allow(threading)
+    """Allows daemon threads as soon as `threading` is there."""
+    from _covet_loader import when_imported
+
+    when_imported("threading", _allow)
 
 
 def _allow(threading):

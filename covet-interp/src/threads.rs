@@ -5,6 +5,7 @@
 //! and end with their interpreter: once the other threads have ended and exit handlers have run, `SystemExit` is raised in each. One
 //! that does not react, because it is blocked in C code, keeps the interpreter from being ended.
 
+use crate::callback;
 use crate::ffi;
 use crate::object::{Object, Raised, Source};
 use std::time::Duration;
@@ -37,14 +38,11 @@ pub(crate) unsafe fn install() -> Result<(), Raised> {
 /// # Safety
 /// Attached to a subinterpreter that no task uses any more.
 pub(crate) unsafe fn end() -> bool {
-    static mut INTERRUPT: ffi::PyMethodDef = ffi::PyMethodDef {
-        ml_name: c"interrupt".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunction: interrupt,
-        },
-        ml_flags: ffi::METH_O,
-        ml_doc: c"interrupt(ident): raises SystemExit in a thread of this interpreter.".as_ptr(),
-    };
+    static mut INTERRUPT: ffi::PyMethodDef = callback::definition(
+        c"interrupt",
+        c"interrupt(ident): raises SystemExit in a thread of this interpreter.",
+        interrupt,
+    );
     // SAFETY: attached, as promised; the definition lives as long as the process; modules are borrowed from the interpreter.
     unsafe {
         let modules = ffi::PyImport_GetModuleDict();
@@ -52,11 +50,7 @@ pub(crate) unsafe fn end() -> bool {
             return true;
         }
         let ended = || {
-            let interrupt = Object::owned(ffi::PyCFunction_NewEx(
-                &raw mut INTERRUPT,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-            ))?;
+            let interrupt = callback::function(&raw mut INTERRUPT)?;
             let grace = Object::owned(ffi::PyFloat_FromDouble(GRACE.as_secs_f64()))?;
             module()?.attribute(c"end")?.call(&[&interrupt, &grace])
         };
@@ -72,16 +66,18 @@ pub(crate) unsafe fn end() -> bool {
 
 unsafe extern "C" fn interrupt(
     _: *mut ffi::PyObject,
-    ident: *mut ffi::PyObject,
+    arguments: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
 ) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with a live argument; `None` is immortal or counted up.
+    // SAFETY: CPython calls this attached, with live arguments.
     unsafe {
-        let ident = ffi::PyLong_AsUnsignedLongLong(ident);
-        if !ffi::PyErr_Occurred().is_null() {
-            return std::ptr::null_mut();
-        }
-        ffi::set_async_exception(ident, ffi::PyExc_SystemExit);
-        ffi::Py_INCREF(ffi::Py_None());
-        ffi::Py_None()
+        callback::answer(arguments, count, |[ident]| {
+            let ident = ffi::PyLong_AsUnsignedLongLong(ident.as_ptr());
+            if !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised);
+            }
+            ffi::set_async_exception(ident, ffi::PyExc_SystemExit);
+            Object::borrowed(ffi::Py_None())
+        })
     }
 }

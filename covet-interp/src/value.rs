@@ -10,7 +10,10 @@ use crate::buffer::Buffer;
 use crate::codec::{Refused, Writer, tag};
 use crate::error::Error;
 use crate::message::Message;
+use crate::native::Native;
+use crate::pin::Pin;
 use crate::support::DIRECT;
+use std::sync::Arc;
 
 /// A Python value free of any interpreter: what a Rust program sends to a task and gets back.
 ///
@@ -22,7 +25,9 @@ use crate::support::DIRECT;
 /// Equality is that of the parts: a NaN equals nothing, `-0.0` equals `0.0`, `1` does not equal `1.0` or `True` (in
 /// Python it does), dicts are compared in order, sets are not, which takes quadratic time if their orders differ.
 ///
-/// [`Display`](std::fmt::Display) writes a Python expression.
+/// [`Display`](std::fmt::Display) writes a Python expression (but for [`Value::Native`], which no text makes).
+///
+/// A [`Value::Native`] equals another that is the same memory.
 ///
 /// # Examples
 ///
@@ -73,6 +78,9 @@ pub enum Value {
     FrozenSet(Vec<Value>),
     /// `covet_py.Buffer`: memory that is shared, not copied
     Buffer(Buffer),
+    /// A value of Rust that a crate above binds to a Python type ([`raw::Native`](crate::raw::Native)): as an
+    /// `Arc<dyn Any + Send + Sync>` it can be downcast
+    Native(Arc<dyn Native>),
     /// Anything else: a pickle of it (protocol 5). What holds such an object is pickled with it, as a whole.
     Pickle {
         /// The pickle.
@@ -202,6 +210,7 @@ impl Value {
             Self::Bytes(data) => out.sized(tag::BYTES, data),
             Self::ByteArray(data) => out.sized(tag::BYTEARRAY, data),
             Self::Buffer(buffer) => out.pin(tag::BUFFER, buffer.pin()),
+            Self::Native(value) => out.pin(tag::NATIVE, Pin::Native(Arc::clone(value))),
             Self::Tuple(items) => all(out, tag::TUPLE, items),
             Self::List(items) => all(out, tag::LIST, items),
             Self::Set(items) => all(out, tag::SET, items),
@@ -249,6 +258,7 @@ impl Value {
             Self::Bytes(data) => format!("a bytes of {} bytes", data.len()),
             Self::ByteArray(data) => format!("a bytearray of {} bytes", data.len()),
             Self::Buffer(buffer) => format!("a Buffer of {} bytes", buffer.len()),
+            Self::Native(value) => format!("a value of type {}", value.type_name()),
             Self::Tuple(items) => of("tuple", items.len()),
             Self::List(items) => of("list", items.len()),
             Self::Dict(entries) => of("dict", entries.len()),
@@ -272,6 +282,7 @@ impl PartialEq for Value {
             | (Self::Bytes(a), Self::Bytes(b))
             | (Self::ByteArray(a), Self::ByteArray(b)) => a == b,
             (Self::Buffer(a), Self::Buffer(b)) => a == b,
+            (Self::Native(a), Self::Native(b)) => Arc::ptr_eq(a, b),
             (Self::Tuple(a), Self::Tuple(b)) | (Self::List(a), Self::List(b)) => a == b,
             (Self::Dict(a), Self::Dict(b)) => a == b,
             (Self::Set(a), Self::Set(b)) | (Self::FrozenSet(a), Self::FrozenSet(b)) => {

@@ -18,6 +18,7 @@ use crate::job::{self, Job, Turn};
 use crate::life::Life;
 use crate::loader;
 use crate::object::{Object, Raised, c_string};
+use crate::records;
 use crate::registry;
 use crate::seat::Seat;
 use crate::shared::{Leave, Next, Shared};
@@ -162,7 +163,13 @@ impl Worker {
                     (job, Arc::clone(&self.slot))
                 }
             };
-            let mut here = Entered::new(slot, shared);
+            let mut here = match Entered::new(slot, shared) {
+                Ok(here) => here,
+                Err(error) => {
+                    job.abandon(&error);
+                    continue;
+                }
+            };
             let began = Instant::now();
             let mut next = Some(job);
             while let Some(job) = next {
@@ -308,6 +315,9 @@ unsafe fn first_steps(life: &Life, shared: &Shared) -> Result<Local, Raised> {
                 Object::import(c"threading")?;
             }
             threads::install()?;
+            if shared.options().forward_records {
+                records::install()?;
+            }
         }
         let support = Support::load()?;
         if life.is_own() {

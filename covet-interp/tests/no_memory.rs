@@ -1,7 +1,7 @@
-//! Pools are made while one allocation of CPython fails, another one each time: an error that tells, or a pool that works, and
-//! the next pool works anyway. Each case is a process: this program again.
+//! Pools are made and interpreters borrowed while one allocation of CPython fails, another one each time: an error that tells, or
+//! it works, and the next time it works anyway. Each case is a process: this program again.
 //!
-//! `cargo test -p covet-interp --test no_memory -- --count COUNT` has COUNT allocations fail, one by one (40).
+//! `cargo test -p covet-interp --test no_memory -- --count COUNT` has COUNT of a pool's allocations fail, one by one (40).
 
 use covet_interp::{Error, Function, Pool, Runtime, ffi};
 use std::ffi::{CStr, c_int, c_void};
@@ -55,7 +55,7 @@ extern "C" fn free(domain: *mut c_void, block: *mut c_void) {
 
 /// Has all of CPython's allocations counted.
 fn watch(runtime: &Runtime) {
-    let _main = runtime.attach();
+    let _main = runtime.attach().unwrap();
     let domains = [
         ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_RAW,
         ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_MEM,
@@ -80,38 +80,75 @@ fn watch(runtime: &Runtime) {
     }
 }
 
-/// Makes a pool, of whose allocations one fails; then one of which none does. Prints how many there were, and what came of it.
-fn case(fail: i64) -> ExitCode {
+/// What is done while an allocation fails, with a pool that has worked before.
+type Deed = fn(&Runtime, &Pool) -> Result<(), Error>;
+
+const DEEDS: [(&str, Deed); 4] = [
+    ("build", build),
+    ("dispatch", dispatch),
+    ("borrow", borrow),
+    ("attach", attach),
+];
+
+fn build(runtime: &Runtime, _: &Pool) -> Result<(), Error> {
+    let pool = Pool::builder().workers(2).build(runtime)?;
+    pool.wait_ready(None)?;
+    dispatch(runtime, &pool)
+}
+
+/// By a worker.
+fn dispatch(_: &Runtime, pool: &Pool) -> Result<(), Error> {
+    let task = pool.submit(Function::reference("math", "isqrt"), &[9.into()])?;
+    task.result().map(|root| assert_eq!(root, 3.into()))
+}
+
+/// By a thread that has no state in the pool's interpreter yet.
+fn borrow(_: &Runtime, pool: &Pool) -> Result<(), Error> {
+    let call = || pool.call(&Function::reference("math", "isqrt"), &[9.into()]);
+    on_new_thread(|| call().map(|root| assert_eq!(root, 3.into())))
+}
+
+/// By a thread that has no state in main yet.
+fn attach(runtime: &Runtime, _: &Pool) -> Result<(), Error> {
+    // A runtime belongs to its thread.
+    let _ = runtime;
+    on_new_thread(|| Runtime::join()?.attach().map(drop))
+}
+
+/// With a stack that every Python accepts from a borrower.
+fn on_new_thread<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(16 << 20);
+        thread.spawn_scoped(scope, body).unwrap().join().unwrap()
+    })
+}
+
+/// Does something of whose allocations one fails; then it once more, when none does. Prints how many there were, and what came of it.
+fn case(name: &str, fail: i64) -> ExitCode {
     report_crashes();
+    let (_, deed) = DEEDS.into_iter().find(|&(known, _)| known == name).unwrap();
     let runtime = Runtime::embed().unwrap();
     watch(&runtime);
     // The first pool imports into main what all need.
-    works(&Pool::builder().workers(1).build(&runtime).unwrap());
+    let pool = Pool::builder().workers(1).build(&runtime).unwrap();
+    assert_eq!(dispatch(&runtime, &pool), Ok(()));
     LEFT.store(fail, Ordering::Relaxed);
-    let outcome = Pool::builder()
-        .workers(2)
-        .build(&runtime)
-        .and_then(|pool| pool.wait_ready(None).map(|()| pool));
+    let outcome = deed(&runtime, &pool);
     let left = LEFT.swap(i64::MAX, Ordering::Relaxed);
     match outcome {
-        Ok(pool) => {
-            works(&pool);
-            println!("made {}", fail - left);
-        }
-        Err(error @ (Error::Broken(_) | Error::NewInterpreter(_) | Error::Python(_))) => {
+        Ok(()) => println!("did {}", fail - left),
+        Err(Error::Python(error)) if error.kind == "MemoryError" => println!("refused: {error}"),
+        Err(error @ (Error::Broken(_) | Error::NoMemory)) => {
             assert!(error.to_string().len() > 20, "{error}");
             println!("refused: {error}");
         }
         Err(other) => panic!("expected another error, found {other}"),
     }
-    works(&Pool::builder().workers(2).build(&runtime).unwrap());
+    assert_eq!(dispatch(&runtime, &pool), Ok(()));
+    assert_eq!(deed(&runtime, &pool), Ok(()));
+    drop(pool);
     drop(runtime);
     ExitCode::SUCCESS
-}
-
-fn works(pool: &Pool) {
-    let task = pool.submit(Function::reference("math", "isqrt"), &[9.into()]);
-    assert_eq!(task.and_then(|task| task.result()), Ok(3.into()));
 }
 
 /// Has a crash say in which library it happened, and in which call from Covet.
@@ -152,8 +189,8 @@ fn report_crashes() {
 }
 
 /// Whether a crash is CPython's own: in its code, below its function that makes an interpreter, or what its 3.12 does
-/// to whoever called it, which a C program with nothing but `Py_NewInterpreterFromConfig` sees too. (An early failure there gives
-/// main's GIL up for good.)
+/// to whoever called it. So it goes for a C program with nothing but `Py_NewInterpreterFromConfig`: on 3.12.1, of its first 30
+/// allocations, 20 that fail lead to this abort once main lets go of its GIL, which it does not hold any more, and 3 to a crash.
 fn is_theirs(err: &str) -> bool {
     let place = err.lines().find(|line| line.starts_with("crash in "));
     let while_it_makes_one = || {
@@ -171,12 +208,12 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let count = match words[..] {
-        ["--fail", number] => return case(number.parse().expect("a number")),
+        ["--fail", name, number] => return case(name, number.parse().expect("a number")),
         ["--count", count] => count.parse().expect("a number"),
-        _ if ffi::FREE_THREADED_BUILD || ffi::VERSION == (3, 12) => {
+        _ if ffi::FREE_THREADED_BUILD => {
             println!(
-                "test no_memory ... ignored, after a failed allocation the exit of free-threaded builds was seen to hang, and 3.12 \
-                 crashes in ways that cannot all be told from ours (--count 40 runs it)"
+                "test no_memory ... ignored, on free-threaded builds Py_EndInterpreter was seen to loop in CPython's allocator \
+                 (mi_heap_visit_pages) after some failed allocations; why is not known (--count 40 runs it)"
             );
             println!("test result: ok. 0 passed; 0 failed; 1 ignored");
             return ExitCode::SUCCESS;
@@ -184,10 +221,43 @@ fn main() -> ExitCode {
         // Words for libtest.
         _ => 40,
     };
+    let [mut passed, mut crashed, mut failed] = [0; 3];
+    for (name, _) in DEEDS {
+        let Swept {
+            ended,
+            theirs,
+            ours,
+        } = sweep(name, count);
+        passed += ended;
+        crashed += theirs;
+        failed += ours;
+    }
+    assert!(
+        count == 0 || passed > crashed,
+        "these cases say nothing any more: CPython crashes in most"
+    );
+    passed += crashed;
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {word}. {passed} passed; {failed} failed");
+    ExitCode::from(u8::from(failed != 0))
+}
+
+/// How processes ended of which an allocation failed.
+struct Swept {
+    /// It was done, or refused.
+    ended: i64,
+    /// CPython crashed.
+    theirs: i64,
+    /// Whatever else.
+    ours: i64,
+}
+
+/// Has up to `count` allocations fail, each in a process.
+fn sweep(name: &str, count: i64) -> Swept {
     let run = |fail: i64| {
         let output = Command::new("timeout")
             .args(["60".as_ref(), std::env::current_exe().unwrap().as_os_str()])
-            .args(["--fail", &fail.to_string()])
+            .args(["--fail", name, &fail.to_string()])
             .output()
             .unwrap();
         let out = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -197,24 +267,27 @@ fn main() -> ExitCode {
     let (_, out, err) = run(i64::MAX / 2);
     let all: i64 = out
         .trim()
-        .strip_prefix("made ")
+        .strip_prefix("did ")
         .and_then(|n| n.parse().ok())
         .unwrap_or_else(|| panic!("{out}{err}"));
-    let (mut made, mut refused, mut crashed, mut bad) = (0, 0, 0, 0);
-    // Half of them while the first thread states and structures are made, the rest anywhere.
+    let count = count.min(all);
+    let [mut did, mut refused, mut crashed, mut bad] = [0; 4];
     for number in 0..count {
-        let fail = if number % 2 == 0 {
+        let fail = if count == all {
+            1 + number
+        } else if number % 2 == 0 {
+            // Half of them while the first thread states and structures are made, the rest anywhere.
             1 + number / 2
         } else {
             1 + all * number / count
         };
         let (status, out, err) = run(fail);
-        if status.success() && out.starts_with("made") {
-            made += 1;
+        if status.success() && out.starts_with("did") {
+            did += 1;
         } else if status.success() {
             refused += 1;
         } else {
-            println!("allocation {fail}: {status}\n{out}{err}");
+            println!("{name}, allocation {fail}: {status}\n{out}{err}");
             if is_theirs(&err) {
                 crashed += 1;
             } else {
@@ -223,13 +296,11 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "{all} allocations; {count} of them failed: {made} pools made, {refused} refused, {crashed} crashes in CPython"
+        "{name}: {all} allocations; {count} of them failed: {did} times it was done, {refused} refused, {crashed} crashes in CPython"
     );
-    assert!(
-        made + refused > crashed,
-        "these cases say nothing any more: CPython crashes in most"
-    );
-    let word = if bad == 0 { "ok" } else { "FAILED" };
-    println!("test result: {word}. {} passed; {bad} failed", count - bad);
-    ExitCode::from(u8::from(bad != 0))
+    Swept {
+        ended: did + refused,
+        theirs: crashed,
+        ours: bad,
+    }
 }

@@ -81,7 +81,7 @@ fn task(pool: &Pool, n: i64) {
         }
         5 => {
             let task = pool.prepare(Task::source("while True: pass", &[])).unwrap();
-            pool.queue(&task, None).unwrap();
+            task.queue(None).unwrap();
             while task.state() == TaskState::Queued {
                 std::thread::yield_now();
             }
@@ -134,7 +134,11 @@ fn batch(pool: &Pool, n: i64) {
 fn bare(lives: i64) {
     let runtime = Runtime::embed().unwrap();
     // None where Covet has none either.
-    let lives = if runtime.facts().own_gil { lives } else { 0 };
+    let lives = if runtime.facts().unwrap().own_gil {
+        lives
+    } else {
+        0
+    };
     for _ in 0..lives {
         std::thread::scope(|scope| {
             for _ in 0..2 {

@@ -11,7 +11,7 @@ const CALLERS: i64 = 8;
 
 /// Interpreters, and the thread states of the main one.
 fn left(runtime: &Runtime) -> (usize, usize) {
-    let _main = runtime.attach();
+    let _main = runtime.attach().unwrap();
     // SAFETY: attached. No other thread has anything to do with Python now, so the lists do not change.
     unsafe {
         let interpreters =

@@ -114,14 +114,12 @@ impl<'b> Decoder<'b> {
                 STR_1 => self.reader.contents()?.read(|units| string(1, units)),
                 STR_2 => self.reader.contents()?.read(|units| string(2, units)),
                 STR_4 => self.reader.contents()?.read(|units| string(4, units)),
-                tag::BUFFER | tag::VIEW => {
+                tag::BUFFER => {
                     let memory = Arc::clone(self.reader.memory()?);
-                    let buffer = buffer::make(self.support.buffer_type(), memory)?;
-                    if tag == tag::BUFFER {
-                        return Ok(buffer);
-                    }
-                    Object::owned(ffi::PyMemoryView_FromObject(buffer.as_ptr()))
+                    buffer::make(self.support.buffer_type(), memory)
                 }
+                tag::VIEW => self.support.view(Arc::clone(self.reader.memory()?)),
+                tag::NATIVE => Arc::clone(self.reader.native()?).object(self.support),
                 _ => Err(Malformed.into()),
             }
         }
@@ -131,7 +129,7 @@ impl<'b> Decoder<'b> {
     fn read_remembered(&mut self, tag: u8) -> Result<Object, Raised> {
         // Nothing but these may be met again; what has items is not read here.
         if !(tag::STR_1..=tag::BYTEARRAY).contains(&(tag & !tag::PINNED))
-            && !matches!(tag, tag::VIEW | tag::BUFFER)
+            && !matches!(tag, tag::VIEW | tag::BUFFER | tag::NATIVE)
         {
             return Err(Malformed.into());
         }
@@ -174,17 +172,16 @@ impl<'b> Decoder<'b> {
         let mut around: Vec<Made> = Vec::new();
         // Items of the containers in `around` that are still to come.
         let mut owed = 0;
-        let mut tag = tag;
+        let (mut tag, mut hashed) = (tag, false);
         loop {
             if around.len() == MAX_DEPTH {
                 return Err(Malformed.into());
             }
-            let hashed = around.last().is_some_and(Made::hashes_next);
             let mut made = self.open(tag, owed, hashed)?;
             if let Some(nested) = self.read_items(&mut made)? {
+                (tag, hashed) = (nested, made.hashes_next());
                 owed += made.left;
                 around.push(made);
-                tag = nested;
                 continue;
             }
             loop {
@@ -195,7 +192,7 @@ impl<'b> Decoder<'b> {
                     ..
                 } = made;
                 if let Some(number) = number {
-                    self.seen[number] = Seen {
+                    self.seen[number as usize] = Seen {
                         object: Some(object.another()),
                         whole,
                     };
@@ -206,9 +203,9 @@ impl<'b> Decoder<'b> {
                 owed -= outer.left;
                 outer.whole &= whole;
                 outer.add(object)?;
-                if let Some(nested) = self.read_items(outer)? {
+                if let Some(nested) = self.read_more_items(outer)? {
+                    (tag, hashed) = (nested, outer.hashes_next());
                     owed += outer.left;
-                    tag = nested;
                     break;
                 }
                 made = around.pop().ok_or(Malformed)?;
@@ -216,8 +213,13 @@ impl<'b> Decoder<'b> {
         }
     }
 
+    /// As [`Decoder::read_items`], after one that is a container.
+    fn read_more_items(&mut self, made: &mut Made) -> Result<Option<u8>, Raised> {
+        self.read_items(made)
+    }
+
     /// Reads items up to the first that is a container, whose tag it returns.
-    #[inline]
+    #[inline(always)] // so that what is made lies in registers
     fn read_items(&mut self, made: &mut Made) -> Result<Option<u8>, Raised> {
         while made.left > 0 {
             let tag = self.reader.u8()?;
@@ -226,14 +228,12 @@ impl<'b> Decoder<'b> {
                 return Ok(Some(tag));
             }
             let item = if tag == tag::SEEN {
-                let hashed = made.hashes_next();
-                let Seen { object, whole } = self.read_seen()?;
-                // Only what is whole can be hashed.
-                if hashed && !whole {
-                    return Err(Malformed.into());
-                }
-                made.whole &= whole;
-                object.as_ref().ok_or(Malformed)?.another()
+                self.read_seen_item(made)?
+            } else if tag == tag::STR_1 && made.kind == tag::DICT && made.key.is_none() {
+                let units = self.reader.sized()?;
+                // SAFETY: attached.
+                let make = |units: &[u8]| unsafe { string(1, units) };
+                self.support.keys().get(units, make)?
             } else {
                 self.read_plain(tag)?
             };
@@ -242,23 +242,42 @@ impl<'b> Decoder<'b> {
         Ok(None)
     }
 
+    /// Reads which object that was met before is the next item.
+    fn read_seen_item(&mut self, made: &mut Made) -> Result<Object, Raised> {
+        let hashed = made.hashes_next();
+        let Seen { object, whole } = self.read_seen()?;
+        // Only what is whole can be hashed.
+        if hashed && !whole {
+            return Err(Malformed.into());
+        }
+        made.whole &= whole;
+        Ok(object.as_ref().ok_or(Malformed)?.another())
+    }
+
     /// Makes the container that begins here. `hashed` says that it is, or belongs to, a key or an element of a set.
+    #[inline(always)] // as above
     fn open(&mut self, tag: u8, owed: usize, hashed: bool) -> Result<Made, Raised> {
         let kind = tag & !tag::REMEMBERED;
         let left = self.reader.items(kind, owed)?;
-        // SAFETY: attached; each call returns a new reference. The number of items fits an isize, as the message does.
-        let object = unsafe {
-            Object::owned(match kind {
+        // SAFETY: attached; each call returns a new reference. The number of items fits an isize, as the message does. A tuple or
+        // list has room for so many items, which nothing reads before they are there.
+        let (object, next) = unsafe {
+            let object = Object::owned(match kind {
                 tag::TUPLE => ffi::PyTuple_New(left as isize),
                 tag::LIST => ffi::PyList_New(left as isize),
                 tag::DICT => ffi::PyDict_New(),
                 tag::SET => ffi::PySet_New(std::ptr::null_mut()),
                 _ => ffi::PyFrozenSet_New(std::ptr::null_mut()),
-            })?
+            })?;
+            let next = match kind {
+                tag::TUPLE | tag::LIST => ffi::row(object.as_ptr(), kind == tag::LIST).as_ptr(),
+                _ => std::ptr::null(),
+            };
+            (object, next.cast_mut())
         };
         let mut number = None;
         if tag & tag::REMEMBERED != 0 {
-            number = Some(self.seen.len());
+            number = Some(u32::try_from(self.seen.len()).map_err(|_| Malformed)?);
             self.seen.push(Seen {
                 object: (kind != tag::FROZENSET).then(|| object.another()),
                 whole: false,
@@ -266,11 +285,11 @@ impl<'b> Decoder<'b> {
         }
         Ok(Made {
             object,
-            kind,
-            position: 0,
+            next,
             left,
             key: None,
             number,
+            kind,
             whole: true,
             hashed,
         })
@@ -280,13 +299,14 @@ impl<'b> Decoder<'b> {
 /// A container that is being made.
 struct Made {
     object: Object,
-    kind: u8,
-    position: isize,
+    /// Where the next item of a tuple or list belongs; null for others.
+    next: *mut *mut ffi::PyObject,
     left: usize,
     /// The key whose value comes next.
     key: Option<Object>,
     /// Its number, if it is remembered.
-    number: Option<usize>,
+    number: Option<u32>,
+    kind: u8,
     /// Whether all items that it has so far are whole.
     whole: bool,
     /// Whether it is, or belongs to, a key or an element of a set.
@@ -306,35 +326,28 @@ impl Made {
 
     #[inline(always)] // into the loop over items
     fn add(&mut self, item: Object) -> Result<(), Raised> {
-        let object = self.object.as_ptr();
         // SAFETY: attached; the container is of the kind that it says, was made here with room for its items, and
         // nothing reads the room that is not filled yet.
         unsafe {
-            match self.kind {
-                tag::TUPLE => {
-                    ffi::PyTuple_SET_ITEM(object, self.position, item.into_ptr());
-                    self.position += 1;
-                }
-                tag::LIST => {
-                    ffi::PyList_SET_ITEM(object, self.position, item.into_ptr());
-                    self.position += 1;
-                }
-                tag::DICT => match self.key.take() {
-                    None => self.key = Some(item),
-                    Some(key) => {
-                        if ffi::PyDict_SetItem(object, key.as_ptr(), item.as_ptr()) < 0 {
-                            return Err(Raised);
-                        }
-                    }
-                },
-                _ => {
-                    if ffi::PySet_Add(object, item.as_ptr()) < 0 {
-                        return Err(Raised);
-                    }
-                }
+            if !self.next.is_null() {
+                self.next.write(item.into_ptr());
+                self.next = self.next.add(1);
+                return Ok(());
             }
+            let object = self.object.as_ptr();
+            let added = if self.kind == tag::DICT {
+                match self.key.take() {
+                    None => {
+                        self.key = Some(item);
+                        return Ok(());
+                    }
+                    Some(key) => ffi::PyDict_SetItem(object, key.as_ptr(), item.as_ptr()),
+                }
+            } else {
+                ffi::PySet_Add(object, item.as_ptr())
+            };
+            if added < 0 { Err(Raised) } else { Ok(()) }
         }
-        Ok(())
     }
 }
 

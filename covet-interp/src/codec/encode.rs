@@ -4,6 +4,7 @@ use super::{LARGE, MAX_DEPTH, PINNED, Refused, Writer, tag};
 use crate::buffer;
 use crate::ffi;
 use crate::message::Message;
+use crate::native;
 use crate::object::{Object, Raised};
 use crate::pin::{Contents, Keep, Pin};
 use crate::support::Support;
@@ -158,7 +159,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes where `value` was met before, if it was; otherwise returns the tag that it gets.
-    #[inline]
+    #[inline(always)] // most values are met once
     unsafe fn remember(
         &mut self,
         value: *mut ffi::PyObject,
@@ -169,6 +170,14 @@ impl<'b> Encoder<'b> {
         if !(shared || ffi::FREE_THREADED_BUILD || unsafe { ffi::Py_REFCNT(value) } > 1) {
             return Ok(Some(tag));
         }
+        self.remember_shared(value, tag)
+    }
+
+    fn remember_shared(
+        &mut self,
+        value: *mut ffi::PyObject,
+        tag: u8,
+    ) -> Result<Option<u8>, Refused> {
         match self.seen.number_of(value) {
             Some(number) => self.out.head(tag::SEEN, number).map(|()| None),
             None => Ok(Some(tag | tag::REMEMBERED)),
@@ -201,7 +210,7 @@ impl<'b> Encoder<'b> {
                     let Some(items) = around.last_mut() else {
                         return Ok(());
                     };
-                    if let Some(nested) = self.write_items(items)? {
+                    if let Some(nested) = self.write_more_items(items)? {
                         (value, shared) = (nested, false);
                         break;
                     }
@@ -211,17 +220,52 @@ impl<'b> Encoder<'b> {
         }
     }
 
-    /// Writes items up to the first that is no plain value, which it returns.
-    #[inline]
-    unsafe fn write_items(
+    /// As [`Encoder::write_items`], after one that is no plain value.
+    unsafe fn write_more_items(
         &mut self,
         items: &mut Items,
     ) -> Result<Option<*mut ffi::PyObject>, Refused> {
         // SAFETY: as promised by the caller.
+        unsafe { self.write_items(items) }
+    }
+
+    /// Writes items up to the first that is no plain value, which it returns.
+    #[inline(always)] // so that what is read lies in registers
+    unsafe fn write_items(
+        &mut self,
+        items: &mut Items,
+    ) -> Result<Option<*mut ffi::PyObject>, Refused> {
+        // SAFETY: as promised by the caller; what is read lies within the container.
         unsafe {
-            while let Some(item) = items.next() {
-                if !self.write_plain(item)? {
-                    return Ok(Some(item));
+            match &mut items.left {
+                Left::Row(next, end) => {
+                    while next != end {
+                        let item = **next;
+                        *next = next.add(1);
+                        if !self.write_plain(item)? {
+                            return Ok(Some(item));
+                        }
+                    }
+                }
+                Left::Dict {
+                    dict,
+                    position,
+                    value,
+                } => loop {
+                    let mut item = std::mem::replace(value, ptr::null_mut());
+                    if item.is_null() && ffi::PyDict_Next(*dict, position, &mut item, value) == 0 {
+                        break;
+                    }
+                    if !self.write_plain(item)? {
+                        return Ok(Some(item));
+                    }
+                },
+                Left::Set(set, position) => {
+                    while let Some(item) = ffi::set_next(*set, position) {
+                        if !self.write_plain(item)? {
+                            return Ok(Some(item));
+                        }
+                    }
                 }
             }
         }
@@ -229,6 +273,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes the head of a container and returns its items; `None` when there are none to write.
+    #[inline(always)] // as above
     unsafe fn open(
         &mut self,
         value: *mut ffi::PyObject,
@@ -253,8 +298,8 @@ impl<'b> Encoder<'b> {
             let Some(head) = self.remember(value, shared, tag)? else {
                 return Ok(None);
             };
-            let items = Items::of(value, tag)?;
-            self.out.head(head, items.length as usize)?;
+            let (items, length) = Items::of(value, tag)?;
+            self.out.head(head, length)?;
             Ok(Some(items))
         }
     }
@@ -278,6 +323,11 @@ impl<'b> Encoder<'b> {
                 tag::VIEW
             } else if kind == self.support.buffer_type() {
                 tag::BUFFER
+            } else if let Some(native) = native::value(value, self.support)? {
+                return match self.remember(value, shared, tag::NATIVE)? {
+                    Some(head) => self.out.pin(head, Pin::Native(native)),
+                    None => Ok(()),
+                };
             } else {
                 return Err(Refused::Unsupported);
             };
@@ -328,18 +378,30 @@ unsafe fn snapshot(value: *mut ffi::PyObject, tag: u8) -> Result<Option<Object>,
 
 /// The items of a container that are still to be written, keys and values of a dict in turn.
 struct Items {
-    container: *mut ffi::PyObject,
-    tag: u8,
-    length: isize,
-    position: isize,
-    /// The value that belongs to the key which came last.
-    value: *mut ffi::PyObject,
-    /// Owns `container` if that is a copy.
+    left: Left,
+    /// Owns the container if it is a copy.
     _copy: Option<Object>,
 }
 
+enum Left {
+    /// Of a tuple or list: those between the two.
+    Row(*const *mut ffi::PyObject, *const *mut ffi::PyObject),
+    Dict {
+        dict: *mut ffi::PyObject,
+        position: isize,
+        /// The value that belongs to the key which came last.
+        value: *mut ffi::PyObject,
+    },
+    Set(*mut ffi::PyObject, isize),
+}
+
 impl Items {
-    unsafe fn of(container: *mut ffi::PyObject, tag: u8) -> Result<Self, Raised> {
+    /// Those of a container, and how many there are; of a dict, pairs.
+    ///
+    /// # Safety
+    /// Attached; the container is alive, of the type that the tag says, and does not change as long as this is used.
+    #[inline(always)] // as above
+    unsafe fn of(container: *mut ffi::PyObject, tag: u8) -> Result<(Self, usize), Raised> {
         // SAFETY: alive, and of the type that the tag says.
         unsafe {
             let copy = snapshot(container, tag)?;
@@ -348,54 +410,25 @@ impl Items {
                 Some(copy) => (copy.as_ptr(), tag::TUPLE),
                 None => (container, tag),
             };
-            let length = match tag {
-                tag::TUPLE => ffi::PyTuple_GET_SIZE(container),
-                tag::LIST => ffi::PyList_GET_SIZE(container),
-                tag::DICT => ffi::PyDict_Size(container),
-                _ => ffi::PySet_Size(container),
-            };
-            Ok(Self {
-                container,
-                tag,
-                length,
-                position: 0,
-                value: ptr::null_mut(),
-                _copy: copy,
-            })
-        }
-    }
-
-    /// # Safety
-    /// The container is alive and has not changed.
-    #[inline]
-    unsafe fn next(&mut self) -> Option<*mut ffi::PyObject> {
-        // SAFETY: as promised; positions are within the length that the container has.
-        unsafe {
-            match self.tag {
+            let (left, length) = match tag {
                 tag::TUPLE | tag::LIST => {
-                    let i = self.position;
-                    if i == self.length {
-                        return None;
-                    }
-                    self.position += 1;
-                    Some(if self.tag == tag::TUPLE {
-                        ffi::PyTuple_GET_ITEM(self.container, i)
-                    } else {
-                        ffi::PyList_GET_ITEM(self.container, i)
-                    })
+                    let items = ffi::row(container, tag == tag::LIST);
+                    let items = items.as_ptr_range();
+                    let length = items.end.offset_from(items.start);
+                    (Left::Row(items.start, items.end), length)
                 }
                 tag::DICT => {
-                    let value = std::mem::replace(&mut self.value, ptr::null_mut());
-                    if !value.is_null() {
-                        return Some(value);
-                    }
-                    let mut key = ptr::null_mut();
-                    let (position, value) = (&mut self.position, &mut self.value);
-                    (ffi::PyDict_Next(self.container, position, &mut key, value) != 0)
-                        .then_some(key)
+                    let left = Left::Dict {
+                        dict: container,
+                        position: 0,
+                        value: ptr::null_mut(),
+                    };
+                    (left, ffi::PyDict_Size(container))
                 }
-                _ => ffi::set_next(self.container, &mut self.position),
-            }
+                _ => (Left::Set(container, 0), ffi::PySet_Size(container)),
+            };
+            let items = Self { left, _copy: copy };
+            Ok((items, length as usize))
         }
     }
 }

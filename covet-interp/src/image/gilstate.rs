@@ -158,8 +158,14 @@ fn enter(slot: &'static Arc<Slot>) -> c_int {
             while !slot.let_in() {
                 std::thread::park();
             }
-            // SAFETY: let in: the interpreter is alive until this visit is counted out.
-            (unsafe { slot.state_for_this_thread() }, Some(&**slot))
+            // SAFETY: let in: the interpreter is alive until this visit is counted out. Who asked knows no failure: CPython's own
+            // function ends the process as well.
+            let state = unsafe {
+                slot.state_for_this_thread().unwrap_or_else(|_| {
+                    ffi::Py_FatalError(c"no memory for a thread state".as_ptr())
+                })
+            };
+            (state, Some(&**slot))
         }
     };
     // SAFETY: nothing is attached; `state` is this thread's.

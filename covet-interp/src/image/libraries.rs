@@ -3,7 +3,8 @@
 //! The libraries of the system are shared, as always. Those that come with a package lie where its `RPATH` says, and many of them
 //! lean on the GIL for their locking (HDF5), or hold state of Python themselves (`libarrow_python`): an image gets copies of
 //! its own, under names of their own, since the loader takes a library that it knows by its name for the same. Some are known to be
-//! safe with any number of threads, and big: these stay shared.
+//! safe with any number of threads, and to keep nothing that an interpreter gave them: these stay shared. (Arrow's core is safe
+//! with threads, but has tables of types and functions that Python enters itself into.)
 
 use super::cache::{self, Original};
 use super::elf::{self, Edit, Elf, TAG};
@@ -12,7 +13,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Bundled libraries that are safe with any number of threads, by how their names begin.
-const SHARED: [&str; 22] = [
+const SHARED: [&str; 16] = [
     // Linear algebra.
     "libscipy_openblas",
     "libopenblas",
@@ -32,13 +33,6 @@ const SHARED: [&str; 22] = [
     "libzstd",
     "liblz4",
     "libbrotli",
-    // Arrow, but for what binds Python.
-    "libarrow.",
-    "libarrow_acero",
-    "libarrow_compute",
-    "libarrow_dataset",
-    "libarrow_substrait",
-    "libparquet",
 ];
 
 /// Libraries that are never copied, wherever they lie.

@@ -25,7 +25,6 @@ pub(crate) type Verdict = Result<(), String>;
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// How many bytes the child may allocate.
-#[cfg(target_os = "linux")]
 const MOST_MEMORY: libc::rlim_t = 16 << 30;
 
 /// What is shipped: see the head of the file.
@@ -199,8 +198,8 @@ fn try_out(wanted: &Wanted) -> Outcome {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    limit_memory(&mut command);
-    match command.spawn().and_then(finish) {
+    confine(&mut command);
+    match command.spawn().and_then(|child| finish(child, LONGEST)) {
         Ok((said, how)) => outcome(&said, how),
         Err(error) => Outcome::NotTried(format!(
             "it could not be tried: {}: {error}",
@@ -209,8 +208,9 @@ fn try_out(wanted: &Wanted) -> Outcome {
     }
 }
 
-/// Waits for the child, and returns what it wrote and how it ended (`None` if it took too long).
-fn finish(mut child: Child) -> io::Result<(String, Option<ExitStatus>)> {
+/// Waits for the child, and returns what it wrote and how it ended (`None` if it took too long). What it has started ends with it:
+/// that could hold the pipe for ever.
+fn finish(mut child: Child, longest: Duration) -> io::Result<(String, Option<ExitStatus>)> {
     let mut output = child
         .stdout
         .take()
@@ -218,31 +218,51 @@ fn finish(mut child: Child) -> io::Result<(String, Option<ExitStatus>)> {
     let reader = std::thread::Builder::new()
         .name("covet-trial".to_owned())
         .spawn(move || {
-            let mut said = String::new();
-            let _ = output.read_to_string(&mut said);
-            said
+            let mut said = Vec::new();
+            let _ = output.read_to_end(&mut said);
+            String::from_utf8_lossy(&said).into_owned()
         })?;
-    let deadline = Instant::now() + LONGEST;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
+    let deadline = Instant::now() + longest;
+    let in_time = loop {
+        if has_ended(&child)? {
+            break true;
         }
         if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            break None;
+            break false;
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    Ok((reader.join().unwrap_or_default(), status))
+    // SAFETY: the group is the child's, which is not reaped yet, so that its number is nobody else's.
+    unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
+    let status = child.wait()?;
+    Ok((reader.join().unwrap_or_default(), in_time.then_some(status)))
+}
+
+/// Whether the child has ended. It stays to be waited for.
+fn has_ended(child: &Child) -> io::Result<bool> {
+    let mut found = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: room for the answer; zeroes are a valid one, and say that it has not ended.
+    unsafe {
+        if libc::waitid(libc::P_PID, child.id(), found.as_mut_ptr(), options) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(found.assume_init().si_pid() != 0)
+    }
+}
+
+/// How the reason begins why a module fails that is a danger for whoever imports it.
+const HANGS: &str = "in a trial, two interpreters with it did not end within";
+const ENDS: &str = "in a trial, a process with two interpreters with it ended by";
+
+/// Whether a refusal is for a reason that the main interpreter should mind as well, unless it has the module.
+pub(crate) fn is_danger(refusal: &str) -> bool {
+    refusal.contains(HANGS) || refusal.contains(ENDS)
 }
 
 fn outcome(said: &str, how: Option<ExitStatus>) -> Outcome {
     let Some(status) = how else {
-        return Outcome::Fails(format!(
-            "in a trial, two interpreters with it did not end within {} s",
-            LONGEST.as_secs()
-        ));
+        return Outcome::Fails(format!("{HANGS} {} s", LONGEST.as_secs()));
     };
     let last = said.lines().last().unwrap_or_default();
     if status.success() && last == "works" {
@@ -255,19 +275,18 @@ fn outcome(said: &str, how: Option<ExitStatus>) -> Outcome {
         ));
     }
     if said.lines().any(|line| line == "begins") {
-        return Outcome::Fails(format!(
-            "in a trial, a process with two interpreters with it ended by {status}"
-        ));
+        return Outcome::Fails(format!("{ENDS} {status}"));
     }
     Outcome::NotTried(format!(
         "it could not be tried: the trial ended by {status}"
     ))
 }
 
-#[cfg(target_os = "linux")]
-fn limit_memory(command: &mut Command) {
+/// Gives the child a group of its own, a limit of memory, and no longer a life than this thread, which waits for it.
+fn confine(command: &mut Command) {
     use std::os::unix::process::CommandExt;
 
+    command.process_group(0);
     // SAFETY: only calls that a child may make between fork and exec.
     unsafe {
         command.pre_exec(|| {
@@ -281,6 +300,7 @@ fn limit_memory(command: &mut Command) {
             limit(libc::RLIMIT_DATA, MOST_MEMORY);
             // A crash is an answer here, not something to keep.
             limit(libc::RLIMIT_CORE, 0);
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             Ok(())
         });
     }
@@ -314,6 +334,29 @@ mod tests {
         assert!(fails("begins\nfails: no luck\n", ended_by(0)).ends_with("no luck"));
         assert!(fails("begins\n", None).contains("within 120 s"));
         assert!(fails("", ended_by(1 << 8)).starts_with("not tried"));
+    }
+
+    /// A shell, confined as a trial is, and what [`finish`] makes of it.
+    fn trial(script: &str, longest: Duration) -> (String, Option<ExitStatus>) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdout(Stdio::piped());
+        confine(&mut command);
+        finish(command.spawn().unwrap(), longest).unwrap()
+    }
+
+    #[test]
+    fn a_trial_that_hangs_is_stopped_with_what_it_has_started() {
+        let (said, how) = trial(
+            "echo begins; sleep 600 & sleep 600",
+            Duration::from_millis(300),
+        );
+        assert!(fails(&said, how).contains("did not end"));
+    }
+
+    #[test]
+    fn what_a_trial_leaves_behind_is_not_waited_for() {
+        let (said, how) = trial("sleep 600 & echo begins; echo works", LONGEST);
+        assert!(matches!(outcome(&said, how), Outcome::Works(_)), "{said}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The two ends of a task's result.
 
 use crate::attach::Detached;
+use crate::deadline::wait_while;
 use crate::error::Error;
 use std::fmt;
 use std::pin::Pin;
@@ -114,28 +115,9 @@ impl<T> Handle<T> {
             return true;
         }
         let _detached = Detached::new();
-        let mut state = self.0.state();
-        while state.stage != Stage::Over {
-            state = match deadline {
-                None => self
-                    .0
-                    .over
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    self.0
-                        .over
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
-        }
-        true
+        let over = |state: &mut State<T>| state.stage == Stage::Over;
+        let mut state = wait_while(&self.0.over, self.0.state(), deadline, |state| !over(state));
+        over(&mut state)
     }
 
     /// Waits (detached) for the result.

@@ -31,6 +31,7 @@ impl fmt::Display for Value {
                 write_bytes(f, data)?;
                 f.write_str(")")
             }
+            Self::Native(value) => write!(f, "<{} object>", value.type_name()),
             Self::Tuple(items) if items.len() == 1 => write!(f, "({},)", items[0]),
             Self::Tuple(items) => write_items(f, "(", items, ")"),
             Self::List(items) => write_items(f, "[", items, "]"),

@@ -8,6 +8,7 @@ use crate::message::MessageRef;
 use crate::support::DIRECT;
 use std::collections::TryReserveError;
 use std::fmt;
+use std::sync::Arc;
 
 impl Value {
     /// Reads the message of a result ([`Chunk::result`](crate::Chunk::result)).
@@ -207,6 +208,7 @@ fn plain(tag: u8, reader: &mut Reader<'_>) -> Result<Value, Unreadable> {
             Value::Pickle { data, buffers }
         }
         tag::VIEW => Value::Bytes(reader.memory()?.copied()?),
+        tag::NATIVE => Value::Native(Arc::clone(reader.native()?)),
         tag::BUFFER => {
             let memory = reader.memory()?;
             Value::Buffer(match Buffer::of(memory) {

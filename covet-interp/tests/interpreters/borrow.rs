@@ -1,7 +1,7 @@
 //! Calling threads in idle interpreters.
 
 use crate::common::{on_big_stack, pool, raised, runtime};
-use covet_interp::{Detached, Error, Function, Pool, Strategy, Value};
+use covet_interp::{Detached, Error, Function, Pool, Strategy, Task, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -55,6 +55,25 @@ fn a_nested_call_takes_another_interpreter_and_comes_back() {
     });
 }
 
+#[test]
+fn an_interpreter_that_is_still_being_made_is_waited_for() {
+    let first = std::env::temp_dir().join(format!("covet-first-{}", std::process::id()));
+    let late = format!(
+        "import time\ntry:\n    open({first:?}, 'x').close()\nexcept FileExistsError:\n    time.sleep(0.3)"
+    );
+    let pool = Pool::builder()
+        .workers(2)
+        .initializer(Task::source(&late, &[]))
+        .build(&runtime())
+        .unwrap();
+    on_big_stack(|| {
+        let _outer = pool.enter().unwrap();
+        let mut inner = pool.enter().expect("the one that comes late");
+        assert_eq!(inner.run("result = 1 + 1"), Ok(Value::Int(2)));
+    });
+    std::fs::remove_file(first).unwrap();
+}
+
 /// The identity of the interpreter that the thread is attached to, by the C API; 0 if it is attached to none.
 fn here() -> usize {
     covet_interp::ffi::current_interpreter() as usize
@@ -75,7 +94,7 @@ fn guards_may_end_in_any_order() {
             [2, 0, 1],
             [2, 1, 0],
         ] {
-            let main = runtime.attach();
+            let main = runtime.attach().unwrap();
             let outside = here();
             let mut guards: Vec<_> = (0..3).map(|_| Some(pool.enter().unwrap())).collect();
             assert!(pool.try_enter().is_none(), "all interpreters are taken");
@@ -104,7 +123,7 @@ fn what_is_outside_may_end_before_a_guard() {
     let pool = pool();
     on_big_stack(|| {
         let runtime = runtime();
-        let main = runtime.attach();
+        let main = runtime.attach().unwrap();
         let detached = Detached::new();
         let mut guard = pool.enter().unwrap();
         drop(main);

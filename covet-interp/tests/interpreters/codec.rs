@@ -392,3 +392,30 @@ fn a_message_deeper_than_any_that_is_sent_is_refused() {
         }
     });
 }
+
+/// Keys that were read lately are not made again; these are more than are kept, of every length that is, and a few that are alike.
+#[test]
+fn keys_of_records_stay_what_they_are() {
+    let pool = pool();
+    let echo = Function::reference("copy", "copy");
+    let record = |n: i64| {
+        let key = |i: i64| {
+            "abcdefgh".repeat(6)[..(i % 48) as usize].to_owned() + &(i * n % 997).to_string()
+        };
+        let mut keys: Vec<_> = (0..40).map(key).collect();
+        keys.extend(["", "\0", "\0\0", "é", "\u{e9}\u{e9}", "ü€"].map(String::from));
+        keys.sort();
+        keys.dedup();
+        Value::Dict(
+            (0..)
+                .zip(keys)
+                .map(|(i, key)| (key.into(), Value::Int(i)))
+                .collect(),
+        )
+    };
+    on_big_stack(|| {
+        for n in (1..50).chain(1..50) {
+            assert_eq!(pool.call(&echo, &[record(n)]), Ok(record(n)));
+        }
+    });
+}

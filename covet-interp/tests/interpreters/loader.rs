@@ -78,12 +78,12 @@ fn a_verdict_is_told_before_any_subinterpreter_loads_the_module() {
         Err(Error::Python(error)) => assert_eq!(error.kind, "ModuleNotFoundError"),
         other => panic!("expected an exception, found {other:?}"),
     }
-    if !runtime.facts().own_gil {
+    if !runtime.facts().unwrap().own_gil {
         return;
     }
     let imported = on_big_stack(|| {
         let runtime = crate::common::runtime();
-        let _main = runtime.attach();
+        let _main = runtime.attach().unwrap();
         // SAFETY: attached; the new reference is given back, an exception cleared.
         unsafe {
             let module = ffi::PyImport_ImportModule(c"_curses".as_ptr());

@@ -135,6 +135,62 @@ fn a_runaway_loop_is_stopped_and_its_worker_used_again() {
 }
 
 #[test]
+fn a_task_with_a_time_limit_is_interrupted_when_it_has_run_for_so_long() {
+    let pool = Pool::builder().workers(1).build(&runtime()).unwrap();
+    let endless = Task::source("while True: pass", &[]).limit(Duration::from_millis(300));
+    let quick = Task::source("result = 1", &[]).limit(Duration::from_millis(200));
+    let patient = Task::source("result = 2", &[]).limit(Duration::MAX);
+    for _ in 0..2 {
+        // Waiting does not count: the second waits longer than it may run.
+        let tasks =
+            [&endless, &quick, &patient].map(|task| pool.submit_task(task.clone()).unwrap());
+        let error = crate::common::raised(tasks[0].result());
+        assert_eq!(error.kind, "TimeoutError");
+        assert!(error.message.contains("300ms"), "{}", error.message);
+        assert!(error.traceback.contains("<covet>"), "{}", error.traceback);
+        assert_eq!(tasks[1].result(), Ok(1.into()));
+        assert_eq!(tasks[2].result(), Ok(2.into()));
+    }
+    assert_eq!((pool.stats().lost, pool.stats().lives), (0, 1));
+}
+
+#[test]
+fn limits_end_in_their_own_order() {
+    let pool = pool();
+    let endless = |millis| {
+        let task = Task::source("while True: pass", &[]);
+        pool.submit_task(task.limit(Duration::from_millis(millis)))
+            .unwrap()
+    };
+    let (long, short) = (endless(3_600_000), endless(10));
+    assert_eq!(crate::common::raised(short.result()).kind, "TimeoutError");
+    assert_eq!(long.state(), TaskState::Running);
+    long.interrupt();
+    assert_eq!(
+        crate::common::raised(long.result()).kind,
+        "KeyboardInterrupt"
+    );
+}
+
+#[test]
+fn a_task_that_does_not_stop_at_its_limit_is_given_up() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+    let pool = impatient().workers(1).build(&runtime()).unwrap();
+    let stuck = Stuck::new();
+    let task = stuck.task().limit(Duration::from_millis(10));
+    let error = crate::common::raised(pool.submit_task(task).unwrap().result());
+    assert_eq!(error.kind, "TimeoutError");
+    assert!(
+        error.message.contains("blocked in C code"),
+        "{}",
+        error.message
+    );
+    assert_eq!(pool.stats().lost, 1);
+    stuck.end();
+    all_back();
+}
+
+#[test]
 fn a_worker_stuck_in_the_interpreter_of_another_is_replaced_as_well() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
     let pool = impatient().build(&runtime()).unwrap();

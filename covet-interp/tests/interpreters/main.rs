@@ -7,5 +7,6 @@ mod handle;
 mod loader;
 mod lost;
 mod memory;
+mod native;
 mod pool;
 mod workers;

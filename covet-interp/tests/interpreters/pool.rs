@@ -1,7 +1,7 @@
 //! Pools: tasks, batches, errors, ends.
 
 use crate::common::{on_big_stack, pool, raised, runtime};
-use covet_interp::{Block, Error, Function, Pool, Strategy, Task, TaskState, Value};
+use covet_interp::{Batch, Block, Error, Function, Pool, Strategy, Task, TaskState, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -147,6 +147,70 @@ fn a_batch_gives_its_results_in_order_with_errors_in_their_places() {
     }
 }
 
+/// `time.sleep`, known to cost next to nothing.
+fn cheap_sleep(pool: &Pool) -> Arc<Function> {
+    let sleep = Function::reference("time", "sleep");
+    for _ in 0..50 {
+        let task = pool.submit(sleep.clone(), &[0.0.into()]);
+        task.unwrap().result().unwrap();
+    }
+    sleep
+}
+
+/// A batch that sleeps for so many seconds each; nobody runs it yet.
+fn sleeps(pool: &Pool, sleep: Arc<Function>, seconds: &[f64]) -> Arc<Batch> {
+    let batch = pool.batch(sleep, None);
+    let mut block = Block::default();
+    for &seconds in seconds {
+        Value::write_call(&[seconds.into()], block.buffer()).unwrap();
+        block.end_message();
+    }
+    pool.append(&batch, block).unwrap();
+    batch
+}
+
+#[test]
+fn what_is_left_of_a_chunk_that_takes_too_long_is_given_back() {
+    let pool = pool();
+    let count = 200;
+    let batch = sleeps(&pool, cheap_sleep(&pool), &[0.003; 200]);
+    pool.start(&batch, None).unwrap();
+    let mut n = 0;
+    while n < count {
+        let chunk = batch.chunk(n, None).unwrap().unwrap();
+        // By what the function cost before, a quarter of all; the clock is read after a sixteenth of that.
+        assert!((1..=4).contains(&chunk.len()), "{}", chunk.len());
+        n += chunk.len();
+    }
+    assert_eq!(n, count);
+}
+
+#[test]
+fn what_a_guest_gives_back_last_is_run_by_a_worker() {
+    let pool = pool();
+    let seconds = [0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let batch = sleeps(&pool, cheap_sleep(&pool), &seconds);
+    let helps = || on_big_stack(|| pool.help_batch(&batch));
+    std::thread::scope(|scope| {
+        // Takes the first two as soon as a worker lets go, and is late; nobody else is left when it gives the second back.
+        scope.spawn(|| {
+            while !helps() {
+                std::thread::yield_now();
+            }
+        });
+        while format!("{batch:?}").contains("left: 8") {
+            std::thread::yield_now();
+        }
+        while helps() {}
+    });
+    let soon = Some(Instant::now() + Duration::from_secs(20));
+    let mut n = 0;
+    while n < seconds.len() {
+        let chunk = batch.chunk(n, soon).unwrap();
+        n += chunk.expect("somebody runs it").len();
+    }
+}
+
 #[test]
 fn a_queued_task_can_be_cancelled_and_a_running_one_interrupted() {
     let pool = Pool::builder().workers(1).build(&runtime()).unwrap();
@@ -276,7 +340,7 @@ fn a_failing_preload_breaks_the_pool_and_abandons_what_was_queued() {
 #[test]
 fn each_strategy_that_works_here_gives_the_same_results() {
     let runtime = runtime();
-    let facts = runtime.facts();
+    let facts = runtime.facts().unwrap();
     let mut tried = 0;
     for strategy in [
         Strategy::MainOnly,

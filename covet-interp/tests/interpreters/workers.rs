@@ -191,10 +191,10 @@ fn tasks_for_one_worker_wait_in_a_bounded_queue() {
         Ok(2.into())
     );
     let late = pool.prepare(one()).unwrap();
-    let outcome = pool.queue(&late, Some(Instant::now()));
+    let outcome = late.queue(Some(Instant::now()));
     assert!(matches!(outcome, Err(Error::TimedOut(_))), "{outcome:?}");
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| pool.queue(&late, None));
+        let waiting = scope.spawn(|| late.queue(None));
         blocker.interrupt();
         assert_eq!(waiting.join().unwrap(), Ok(()));
     });
@@ -242,7 +242,9 @@ fn a_worker_that_grew_old_gets_a_new_interpreter() {
     let runtime = runtime();
     let limited = || Pool::builder().workers(1).max_tasks(5);
     match limited().build(&runtime) {
-        Ok(_) => assert!(covet_interp::ffi::VERSION >= (3, 14) || !runtime.facts().own_gil),
+        Ok(_) => {
+            assert!(covet_interp::ffi::VERSION >= (3, 14) || !runtime.facts().unwrap().own_gil)
+        }
         Err(error) => {
             assert!(covet_interp::ffi::VERSION < (3, 14));
             assert!(error.to_string().contains("1.6 to 6.3 MB"), "{error}");
