@@ -26,6 +26,11 @@ pub(crate) fn status(body: impl FnOnce() -> Result<(), Raised>) -> c_int {
     guarded(body).map_or(-1, |()| 0)
 }
 
+/// The same for one that returns a size, or -1 with an exception.
+pub(crate) fn size(body: impl FnOnce() -> Result<usize, Raised>) -> ffi::Py_ssize_t {
+    guarded(body).map_or(-1, |size| size as ffi::Py_ssize_t)
+}
+
 #[inline]
 fn guarded<R>(body: impl FnOnce() -> Result<R, Raised>) -> Result<R, Raised> {
     // A body that panics leaves nothing half-changed that anyone reads again: what it touched is behind locks or
@@ -46,11 +51,16 @@ fn guarded<R>(body: impl FnOnce() -> Result<R, Raised>) -> Result<R, Raised> {
 /// Exceptions that Rust raises by itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
+    Buffer,
+    Index,
+    Memory,
+    Overflow,
     Runtime,
     System,
     Timeout,
     Type,
     Value,
+    ZeroDivision,
 }
 
 /// Raises an exception with a text. The calling thread is attached.
@@ -59,11 +69,16 @@ pub(crate) fn raise(kind: Kind, text: &str) -> Raised {
     // SAFETY: attached, as every function that CPython calls; the types are static and immortal.
     unsafe {
         let kind = match kind {
+            Kind::Buffer => ffi::PyExc_BufferError,
+            Kind::Index => ffi::PyExc_IndexError,
+            Kind::Memory => ffi::PyExc_MemoryError,
+            Kind::Overflow => ffi::PyExc_OverflowError,
             Kind::Runtime => ffi::PyExc_RuntimeError,
             Kind::System => ffi::PyExc_SystemError,
             Kind::Timeout => ffi::PyExc_TimeoutError,
             Kind::Type => ffi::PyExc_TypeError,
             Kind::Value => ffi::PyExc_ValueError,
+            Kind::ZeroDivision => ffi::PyExc_ZeroDivisionError,
         };
         if let Ok(text) = Object::string(text) {
             ffi::PyErr_SetObject(kind, text.as_ptr());
@@ -155,6 +170,39 @@ pub(crate) fn seconds(value: *mut ffi::PyObject) -> Result<Option<std::time::Dur
 }
 
 /// A `usize` from a Python int; `None` from `None`.
+pub(crate) fn integer(value: *mut ffi::PyObject) -> Result<Option<usize>, Raised> {
+    // SAFETY: as in `seconds`.
+    unsafe {
+        if value == ffi::Py_None() {
+            return Ok(None);
+        }
+        let number = ffi::PyLong_AsSize_t(value);
+        if ffi::PyErr_Occurred().is_null() {
+            Ok(Some(number))
+        } else {
+            Err(Raised)
+        }
+    }
+}
+
+/// A number of seconds, without its fraction.
+///
+/// # Safety
+/// Attached; `number` is alive.
+pub(crate) unsafe fn whole(number: *mut ffi::PyObject) -> Result<i64, Raised> {
+    // SAFETY: as promised.
+    unsafe {
+        if ffi::PyFloat_Check(number) != 0 {
+            return Ok(ffi::PyFloat_AsDouble(number).floor() as i64);
+        }
+        match ffi::PyLong_AsLongLong(number) {
+            -1 if !ffi::PyErr_Occurred().is_null() => Err(Raised),
+            number => Ok(number),
+        }
+    }
+}
+
+/// A count of at least 1; `None` from `None`.
 pub(crate) fn count(value: *mut ffi::PyObject, what: &str) -> Result<Option<usize>, Raised> {
     // SAFETY: as in `seconds`.
     unsafe {
@@ -173,6 +221,16 @@ pub(crate) fn count(value: *mut ffi::PyObject, what: &str) -> Result<Option<usiz
             )),
         }
     }
+}
+
+/// Whether a type's instances end by this function: then it is one of those, one in each interpreter, that are made with it.
+///
+/// # Safety
+/// Attached; the type is alive.
+pub(crate) unsafe fn ends_by(kind: *mut ffi::PyTypeObject, dealloc: ffi::destructor) -> bool {
+    // SAFETY: as promised.
+    let destructor = unsafe { (*kind).tp_dealloc };
+    destructor.is_some_and(|destructor| std::ptr::fn_addr_eq(destructor, dealloc))
 }
 
 /// Makes a heap type of a module. Instances have the layout of `T`.
@@ -203,10 +261,49 @@ pub(crate) unsafe fn make_type<T>(
     }
 }
 
+/// The same for a type that is called: by `new`, without a tuple or a dict for its arguments. It has no `__new__`, so that
+/// nothing else makes an instance.
+///
+/// # Safety
+/// As [`make_type`].
+pub(crate) unsafe fn make_callable_type<T>(
+    module: *mut ffi::PyObject,
+    name: &'static CStr,
+    new: ffi::vectorcallfunc,
+    slots: &mut [ffi::PyType_Slot],
+) -> Result<Object, Raised> {
+    let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION | ffi::Py_TPFLAGS_IMMUTABLETYPE;
+    // SAFETY: as promised; nobody has seen the type yet, and CPython calls it by this function if there is one.
+    unsafe {
+        let made = make_type::<T>(module, name, flags, slots)?;
+        (*made.as_ptr().cast::<ffi::PyTypeObject>()).tp_vectorcall = Some(new);
+        Ok(made)
+    }
+}
+
 /// A slot of a type.
 pub(crate) const fn slot(number: c_int, pointer: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot {
         slot: number,
         pfunc: pointer,
+    }
+}
+
+/// A tuple of what is made there; the first failure counts. Called attached.
+pub(crate) fn tuple<I>(items: I) -> Result<Object, Raised>
+where
+    I: IntoIterator<Item = Result<Object, Raised>, IntoIter: ExactSizeIterator>,
+{
+    let mut items = items.into_iter();
+    let length = items.len() as ffi::Py_ssize_t;
+    // SAFETY: attached; each place of the new tuple takes one reference. Places that are still empty, if there is a failure, are
+    // nothing to whoever drops it.
+    unsafe {
+        let tuple = Object::owned(ffi::PyTuple_New(length))?;
+        for i in 0..length {
+            let item = items.next().expect("an iterator knows its length")?;
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i, item.into_ptr());
+        }
+        Ok(tuple)
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn raise_error(state: &State, error: &Error) -> Raised {
             "cannot schedule new futures after shutdown: make a new pool",
         ),
         Error::Strategy(_) | Error::Invalid(_) => raise(Kind::Value, &text),
+        Error::NoMemory => raise(Kind::Memory, &text),
         Error::TimedOut(_) => raise(Kind::Timeout, &text),
         _ => raise(Kind::Runtime, &text),
     }

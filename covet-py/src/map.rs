@@ -212,7 +212,7 @@ impl Map {
         }
     }
 
-    /// Waits for the next chunk, and runs some of them meanwhile if an interpreter is idle.
+    /// Waits for the next chunk, and runs some of them meanwhile if an interpreter is idle and there is no deadline.
     fn wait(&self, state: &State) -> Result<Chunk, Raised> {
         let mut outcome = Ok(None);
         let deadline = self.deadline.map(|(deadline, _)| deadline);
@@ -221,7 +221,9 @@ impl Map {
             !matches!(outcome, Ok(None))
         };
         let mut done = ready(Some(Instant::now()));
+        // What it ran itself would not end at a deadline.
         while !done
+            && deadline.is_none()
             && may_run_here(state, self.batch.function())
             && self.pool.help_batch(&self.batch)
         {

@@ -3,7 +3,7 @@
 use crate::entry::{self, Arguments, Kind, raise, slot};
 use crate::errors::{raise_error, raise_remote};
 use crate::state::{Once, State, method};
-use crate::{map, task};
+use crate::{explain, map, stats, task};
 use covet_interp::raw::{Object, Raised};
 use covet_interp::{Entered, Error, Function, Message, Pool, Runtime, Task, TaskHandle, ffi};
 use std::cell::Cell;
@@ -34,7 +34,7 @@ pub(crate) fn may_run_here(state: &State, function: &Function) -> bool {
 /// # Safety
 /// Attached; `this` is an instance of our type or of a subclass, alive for `'a`.
 #[inline]
-unsafe fn pool_of<'a>(this: *mut ffi::PyObject) -> Result<&'a Arc<Pool>, Raised> {
+pub(crate) unsafe fn pool_of<'a>(this: *mut ffi::PyObject) -> Result<&'a Arc<Pool>, Raised> {
     // SAFETY: the layout of instances, as promised; `new` made the field valid.
     unsafe { (*this.cast::<PoolObject>()).pool.get() }.ok_or_else(|| {
         raise(
@@ -70,7 +70,7 @@ macro_rules! entry_point {
     }};
 }
 
-static mut METHODS: [ffi::PyMethodDef; 11] = [
+static mut METHODS: [ffi::PyMethodDef; 13] = [
     method!(
         c"call",
         entry_point!(call),
@@ -84,10 +84,10 @@ static mut METHODS: [ffi::PyMethodDef; 11] = [
         c"_submit($self, fn, /, *args, **kwargs)\n--\n\nQueues a call and returns its Task. What cannot be sent fails the task."
     ),
     method!(
-        c"_submit_to",
-        entry_point!(submit_to),
+        c"_prepare",
+        entry_point!(prepare_for),
         KEYWORDS,
-        c"_submit_to($self, worker, fn, /, *args, **kwargs)\n--\n\nAs _submit, for one worker alone; they count from 0."
+        c"_prepare($self, worker, limit, fn, /, *args, **kwargs)\n--\n\nMakes the Task of a call, not queued yet: for one worker alone, unless that is None (they count from 0), interrupted\nwhen it has run for `limit` seconds, unless that is None."
     ),
     method!(
         c"_map",
@@ -99,11 +99,11 @@ static mut METHODS: [ffi::PyMethodDef; 11] = [
         c"_start",
         entry_point!(start),
         KEYWORDS,
-        c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, max_tasks, accept_leak, pin, extensions, /)\n--\n\nMakes the workers."
+        c"_start($self, workers, name, strategy, queue_size, preload, initializer, initargs, max_tasks, accept_leak, pin, extensions, forward_records, fallback, /)\n--\n\nMakes the workers."
     ),
     method!(
         c"_stats",
-        entry_point!(stats),
+        entry_point!(stats::stats),
         KEYWORDS,
         c"_stats($self, /)\n--\n\nThe numbers of Stats, in its order, and last a tuple of those of WorkerStats for each worker."
     ),
@@ -130,6 +130,18 @@ static mut METHODS: [ffi::PyMethodDef; 11] = [
         entry_point!(interrupt),
         KEYWORDS,
         c"_interrupt($self, number, /)\n--\n\nRaises KeyboardInterrupt in the task or the map of this number, if it runs; None: in all that run."
+    ),
+    method!(
+        c"_sent_as",
+        entry_point!(explain::sent_as),
+        KEYWORDS,
+        c"_sent_as($self, fn, /)\n--\n\n(\"reference\", \"value\" or \"value each time\", whether this thread may run it, seconds that it took or None)."
+    ),
+    method!(
+        c"_weigh",
+        entry_point!(explain::weigh),
+        KEYWORDS,
+        c"_weigh($self, /, *args, **kwargs)\n--\n\n(whether they are pickled, bytes that are copied, bytes that are read where they lie)."
     ),
     ffi::PyMethodDef::zeroed(),
 ];
@@ -304,8 +316,8 @@ unsafe fn call_with(
             };
         }
         let task = prepare(state, pool, Task::message(function, std::mem::take(sent)))?;
-        queue(state, pool, &task)?;
-        if let Err(Raised) = state.wait(None, |until| task.wait(until)) {
+        queue(state, &task)?;
+        if let Err(Raised) = task::wait_until(state, &task, None) {
             // Ctrl-C: nobody waits for it any more.
             task.interrupt();
             return Err(Raised);
@@ -352,9 +364,9 @@ fn prepare(state: &State, pool: &Pool, task: Task) -> Result<TaskHandle, Raised>
 }
 
 /// Queues a task; waits while the queue is full.
-pub(crate) fn queue(state: &State, pool: &Pool, task: &TaskHandle) -> Result<(), Raised> {
+pub(crate) fn queue(state: &State, task: &TaskHandle) -> Result<(), Raised> {
     let mut refusal = None;
-    state.wait(None, |until| match pool.queue(task, until) {
+    state.wait(None, |until| match task.queue(until) {
         Err(Error::TimedOut(_)) => false,
         outcome => {
             refusal = outcome.err();
@@ -371,39 +383,54 @@ unsafe fn submit(
     this: *mut ffi::PyObject,
     arguments: Arguments<'_>,
 ) -> Result<Object, Raised> {
-    // SAFETY: as promised.
-    unsafe { submit_with(state, this, arguments, |task| task) }
-}
-
-/// # Safety
-/// As [`Method`].
-unsafe fn submit_to(
-    state: &State,
-    this: *mut ffi::PyObject,
-    arguments: Arguments<'_>,
-) -> Result<Object, Raised> {
-    // SAFETY: attached, with live arguments, as promised.
+    // SAFETY: attached, on a live instance, with live arguments, as promised.
     unsafe {
-        let (worker, arguments) = arguments.split_first("a worker")?;
-        let worker = ffi::PyLong_AsSize_t(worker);
-        if !ffi::PyErr_Occurred().is_null() {
-            return Err(Raised);
-        }
-        submit_with(state, this, arguments, |task| task.on(worker))
+        let pool = pool_of(this)?;
+        let task = prepare_call(state, pool, arguments, |task| task)?;
+        queue(state, &task)?;
+        task::make(state, pool, task)
     }
 }
 
 /// # Safety
 /// As [`Method`].
-unsafe fn submit_with(
+unsafe fn prepare_for(
     state: &State,
     this: *mut ffi::PyObject,
     arguments: Arguments<'_>,
-    describe: impl FnOnce(Task) -> Task,
 ) -> Result<Object, Raised> {
-    // SAFETY: attached, on a live instance, with live arguments, as promised.
+    // SAFETY: as above.
     unsafe {
         let pool = pool_of(this)?;
+        let (worker, arguments) = arguments.split_first("a worker or None")?;
+        let (limit, arguments) = arguments.split_first("a time limit or None")?;
+        let worker = entry::integer(worker)?;
+        let limit = entry::seconds(limit)?;
+        let task = prepare_call(state, pool, arguments, |mut task| {
+            if let Some(worker) = worker {
+                task = task.on(worker);
+            }
+            if let Some(limit) = limit {
+                task = task.limit(limit);
+            }
+            task
+        })?;
+        task::make(state, pool, task)
+    }
+}
+
+/// The task of a call, not queued yet; one that cannot be sent has failed already.
+///
+/// # Safety
+/// Attached to the interpreter of `state`; the arguments, a function and its own, are alive.
+unsafe fn prepare_call(
+    state: &State,
+    pool: &Pool,
+    arguments: Arguments<'_>,
+    describe: impl FnOnce(Task) -> Task,
+) -> Result<TaskHandle, Raised> {
+    // SAFETY: attached and alive, as promised.
+    unsafe {
         let (callable, arguments) = arguments.split_first("a function")?;
         if pool.is_closed() {
             return Err(raise_error(state, &pool.refusal()));
@@ -416,15 +443,12 @@ unsafe fn submit_with(
                 .encode_call(arguments.all, arguments.names, &mut message)?;
             Ok(function)
         });
-        let task = match sent {
-            Ok(function) => {
-                let task = prepare(state, pool, describe(Task::message(function, message)))?;
-                queue(state, pool, &task)?;
-                task
-            }
-            Err(Raised) => TaskHandle::failed(Error::Python(state.support.take_error())),
-        };
-        task::make(state, pool, task)
+        match sent {
+            Ok(function) => prepare(state, pool, describe(Task::message(function, message))),
+            Err(Raised) => Ok(TaskHandle::failed(Error::Python(
+                state.support.take_error(),
+            ))),
+        }
     }
 }
 
@@ -478,9 +502,11 @@ unsafe fn start(
             accept_leak,
             pin,
             extensions,
+            forward_records,
+            fallback,
         ] = arguments.all
         else {
-            return Err(raise(Kind::Type, "expected eleven arguments"));
+            return Err(raise(Kind::Type, "expected thirteen arguments"));
         };
         let mut builder = Pool::builder().name(&Object::borrowed(name)?.text());
         if let Some(workers) = entry::count(workers, "max_workers")? {
@@ -494,11 +520,17 @@ unsafe fn start(
         }
         builder = builder
             .accept_leak(ffi::PyObject_IsTrue(accept_leak) == 1)
-            .pin(ffi::PyObject_IsTrue(pin) == 1);
+            .pin(ffi::PyObject_IsTrue(pin) == 1)
+            .forward_records(ffi::PyObject_IsTrue(forward_records) == 1);
         if extensions != ffi::Py_None() {
             let extensions = FromStr::from_str(&Object::borrowed(extensions)?.text())
                 .map_err(|error| raise_error(state, &error))?;
             builder = builder.extensions(extensions);
+        }
+        if fallback != ffi::Py_None()
+            && let Some((module, name)) = Object::borrowed(fallback)?.text().split_once(':')
+        {
+            builder = builder.fallback(Function::reference(module, name));
         }
         let strategy = Object::borrowed(strategy)?.text();
         if strategy != "auto" {
@@ -534,64 +566,6 @@ unsafe fn start(
             return Err(raise(Kind::Runtime, "this pool was started before"));
         }
         none()
-    }
-}
-
-/// # Safety
-/// As [`Method`].
-unsafe fn stats(
-    _state: &State,
-    this: *mut ffi::PyObject,
-    _arguments: Arguments<'_>,
-) -> Result<Object, Raised> {
-    let integer = |number: u64| {
-        // SAFETY: attached, as promised.
-        unsafe { Object::owned(ffi::PyLong_FromUnsignedLongLong(number)) }
-    };
-    let seconds = |time: Duration| {
-        // SAFETY: as above.
-        unsafe { Object::owned(ffi::PyFloat_FromDouble(time.as_secs_f64())) }
-    };
-    // SAFETY: on a live instance, as promised.
-    let stats = unsafe { pool_of(this)? }.stats();
-    let workers = stats.workers.iter().map(|worker| {
-        tuple([
-            // SAFETY: attached.
-            unsafe { Object::owned(ffi::PyBool_FromLong(worker.running.into())) },
-            integer(worker.done),
-            integer(worker.failed),
-            integer(worker.lent),
-            integer(worker.lives),
-            seconds(worker.busy),
-            seconds(worker.waited),
-        ])
-    });
-    tuple([
-        integer(stats.queued as u64),
-        integer(stats.running as u64),
-        integer(stats.done),
-        integer(stats.failed),
-        integer(stats.cancelled),
-        integer(stats.lost),
-        integer(stats.lives),
-        integer(stats.refused_imports),
-        tuple(workers),
-    ])
-}
-
-/// A tuple of what is made there; the first failure counts. Called attached.
-fn tuple<I>(items: I) -> Result<Object, Raised>
-where
-    I: IntoIterator<Item = Result<Object, Raised>>,
-{
-    let items = items.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // SAFETY: attached; the tuple takes the references of so many items.
-    unsafe {
-        let tuple = Object::owned(ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))?;
-        for (i, item) in (0..).zip(items) {
-            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i, item.into_ptr());
-        }
-        Ok(tuple)
     }
 }
 

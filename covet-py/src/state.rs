@@ -2,15 +2,13 @@
 
 use crate::entry::{self, Kind, raise};
 use crate::functions::Functions;
+use crate::http::Http;
 use crate::images;
-use crate::{map, pool, task};
+use crate::{array, completions, device, engine, map, pool, task};
 use covet_interp::raw::{Object, Raised, Support};
 use covet_interp::{Detached, Function, PoolsOf, ffi};
-use covet_queue::EventCount;
-use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The module's memory: CPython zeroes it, `fill` fills it, `clear` and `free` empty it.
@@ -25,10 +23,12 @@ pub(crate) struct State {
     watch: Object,
     pub(crate) task_type: Object,
     pub(crate) map_type: Object,
+    pub(crate) completions_type: Object,
+    pub(crate) http: Http,
+    pub(crate) array_type: Object,
     functions: Functions,
     /// The thread that handles signals; `None` in a subinterpreter.
     signals: Option<u64>,
-    pub(crate) completions: Arc<Completions>,
 }
 
 impl State {
@@ -39,6 +39,30 @@ impl State {
     pub(crate) unsafe fn of<'a>(module: *mut ffi::PyObject) -> Result<&'a Self, Raised> {
         // SAFETY: CPython gives the memory of `Place` size that it made for the module.
         unsafe { Self::at(ffi::PyModule_GetState(module)) }
+    }
+
+    /// The state of this module in the interpreter of `support`, which is imported if it was not.
+    ///
+    /// # Safety
+    /// Attached to that interpreter; the module stays in `sys.modules` for `'a`, or another reference to it is kept.
+    pub(crate) unsafe fn here<'a>(support: &Support) -> Result<&'a Self, Raised> {
+        // SAFETY: attached; what is found is alive while its dict keeps it, and only a module of our definition is asked for its
+        // state.
+        unsafe {
+            if let Some(module) = support.imported("covet_py._native")?
+                && crate::is_ours(module.as_ptr())
+            {
+                return Self::of(module.as_ptr());
+            }
+            let module = Object::import(c"covet_py._native")?;
+            match crate::is_ours(module.as_ptr()) {
+                true => Self::of(module.as_ptr()),
+                false => Err(raise(
+                    Kind::Runtime,
+                    "expected covet_py._native, found another module",
+                )),
+            }
+        }
     }
 
     /// The state of the module that made the heap type `kind`.
@@ -116,53 +140,24 @@ impl State {
     fn references(&self) -> Vec<*mut ffi::PyObject> {
         let mut all: Vec<_> = self.support.references().map(Object::as_ptr).to_vec();
         all.extend(
-            [&self.errors, &self.watch, &self.task_type, &self.map_type].map(Object::as_ptr),
+            [
+                &self.errors,
+                &self.watch,
+                &self.task_type,
+                &self.map_type,
+                &self.completions_type,
+                &self.array_type,
+            ]
+            .map(Object::as_ptr),
         );
         all.extend(self.functions.references());
+        all.extend(self.http.references());
         all
     }
 }
 
 /// How long the thread that handles signals waits before it looks for one.
 const BETWEEN_SIGNAL_CHECKS: Duration = Duration::from_millis(50);
-
-/// Tokens of tasks that are done, for the thread that tells their futures.
-#[derive(Default)]
-pub(crate) struct Completions {
-    tokens: Mutex<VecDeque<u64>>,
-    arrived: EventCount,
-    stopped: AtomicBool,
-}
-
-impl Completions {
-    pub(crate) fn push(&self, token: u64) {
-        self.tokens
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(token);
-        self.arrived.notify_one();
-    }
-
-    /// All tokens that are there; waits for one. `None` when stopped and empty.
-    fn take(&self) -> Option<VecDeque<u64>> {
-        self.arrived
-            .wait_until(None, || {
-                // Read before the tokens: what came before the stop is found.
-                let stopped = self.stopped.load(Ordering::Acquire);
-                let tokens = std::mem::take(
-                    &mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner),
-                );
-                if !tokens.is_empty() {
-                    Some(Some(tokens))
-                } else if stopped {
-                    Some(None)
-                } else {
-                    None
-                }
-            })
-            .flatten()
-    }
-}
 
 /// Fills the state of a new module, and adds its types to it.
 ///
@@ -205,12 +200,21 @@ pub(crate) unsafe fn fill(module: *mut ffi::PyObject) -> Result<(), Raised> {
             watch: Object::import(c"covet_py._watch")?,
             task_type: task::make_type(module)?,
             map_type: map::make_type(module)?,
+            completions_type: completions::make_type(module)?,
+            http: Http::new(module)?,
+            array_type: array::make_type(module)?,
             functions: Functions::default(),
             signals,
-            completions: Arc::default(),
         });
         add(&state.task_type)?;
         add(&state.map_type)?;
+        add(&state.completions_type)?;
+        state.http.types().into_iter().try_for_each(add)?;
+        add(&state.array_type)?;
+        add(&engine::make_type(module)?)?;
+        array::functions::add(module)?;
+        add(&device::make_type(module)?)?;
+        device::add(module)?;
         *ffi::PyModule_GetState(module).cast::<Place>() = Box::into_raw(state);
         Ok(())
     }
@@ -268,19 +272,7 @@ macro_rules! method {
 }
 pub(crate) use method;
 
-pub(crate) static mut METHODS: [ffi::PyMethodDef; 12] = [
-    method!(
-        c"next_completions",
-        ffi::PyMethodDefPointer { PyCFunction: next_completions },
-        ffi::METH_NOARGS,
-        c"next_completions($module, /)\n--\n\nThe tokens of observed tasks that are done: waits for one; None after stop_completions()."
-    ),
-    method!(
-        c"stop_completions",
-        ffi::PyMethodDefPointer { PyCFunction: stop_completions },
-        ffi::METH_NOARGS,
-        c"stop_completions($module, /)\n--\n\nMakes next_completions() return None once no token is left."
-    ),
+pub(crate) static mut METHODS: [ffi::PyMethodDef; 10] = [
     method!(
         c"shut_down_all",
         ffi::PyMethodDefPointer { PyCFunction: shut_down_all },
@@ -323,7 +315,7 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 12] = [
             PyCFunction: after_fork
         },
         ffi::METH_NOARGS,
-        c"after_fork($module, /)\n--\n\nForgets the observed tasks of the parent; the calling thread is the only one."
+        c"after_fork($module, /)\n--\n\nNotes that the calling thread is the only one."
     ),
     method!(
         c"before_finalize",
@@ -351,44 +343,6 @@ pub(crate) static mut METHODS: [ffi::PyMethodDef; 12] = [
     ),
     ffi::PyMethodDef::zeroed(),
 ];
-
-unsafe extern "C" fn next_completions(
-    module: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with the module; the list is filled with new references.
-    entry::object(|| unsafe {
-        let completions = Arc::clone(&State::of(module)?.completions);
-        let tokens = {
-            let _detached = Detached::new();
-            completions.take()
-        };
-        let Some(tokens) = tokens else {
-            return Object::borrowed(ffi::Py_None());
-        };
-        let list = Object::owned(ffi::PyList_New(0))?;
-        for token in tokens {
-            let token = Object::owned(ffi::PyLong_FromUnsignedLongLong(token))?;
-            if ffi::PyList_Append(list.as_ptr(), token.as_ptr()) < 0 {
-                return Err(Raised);
-            }
-        }
-        Ok(list)
-    })
-}
-
-unsafe extern "C" fn stop_completions(
-    module: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls this attached, with the module.
-    entry::object(|| unsafe {
-        let completions = &State::of(module)?.completions;
-        completions.stopped.store(true, Ordering::Release);
-        completions.arrived.notify_all();
-        Object::borrowed(ffi::Py_None())
-    })
-}
 
 unsafe extern "C" fn shut_down_all(
     module: *mut ffi::PyObject,
@@ -462,11 +416,10 @@ unsafe extern "C" fn after_fork(
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with the module. Its state is this thread's alone: a child has no other.
     entry::object(|| unsafe {
+        array::kernels::after_fork();
         State::of(module)?;
         let place = ffi::PyModule_GetState(module).cast::<Place>();
         let state = &mut **place;
-        // A thread that is gone may hold the lock of the old one.
-        std::mem::forget(std::mem::take(&mut state.completions));
         state.signals = state.signals.map(|_| ffi::thread_ident());
         Object::borrowed(ffi::Py_None())
     })

@@ -1,11 +1,12 @@
 //! `_native.Task`: one queued call, as its future sees it.
 
+use crate::completions;
 use crate::entry::{self, slot};
 use crate::errors::raise_error;
-use crate::pool::{may_run_here, none};
+use crate::pool::{self, may_run_here, none};
 use crate::state::{State, method};
 use covet_interp::raw::{Object, Raised};
-use covet_interp::{Pool, TaskHandle, TaskState, ffi};
+use covet_interp::{Error, Pool, TaskHandle, TaskState, ffi};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::{Arc, Weak};
@@ -19,7 +20,7 @@ struct TaskObject {
     pool: Weak<Pool>,
 }
 
-static mut METHODS: [ffi::PyMethodDef; 7] = [
+static mut METHODS: [ffi::PyMethodDef; 11] = [
     method!(
         c"wait",
         ffi::PyMethodDefPointer { PyCFunction: wait },
@@ -48,13 +49,45 @@ static mut METHODS: [ffi::PyMethodDef; 7] = [
         c"observe",
         ffi::PyMethodDefPointer { PyCFunction: observe },
         ffi::METH_O,
-        c"observe($self, token, /)\n--\n\nHas next_completions() return the token once the task is done or cancelled."
+        c"observe($self, completions, /)\n--\n\nNotes the task's number in the completions once it is done or cancelled."
+    ),
+    method!(
+        c"queue",
+        ffi::PyMethodDefPointer {
+            PyCFunction: queue
+        },
+        ffi::METH_NOARGS,
+        c"queue($self, /)\n--\n\nQueues a task of Pool._prepare(); waits while the queue is full."
+    ),
+    method!(
+        c"try_queue",
+        ffi::PyMethodDefPointer {
+            PyCFunction: try_queue
+        },
+        ffi::METH_NOARGS,
+        c"try_queue($self, /)\n--\n\nQueues it if there is room now; returns whether there was."
+    ),
+    method!(
+        c"value",
+        ffi::PyMethodDefPointer {
+            PyCFunction: value_or_error
+        },
+        ffi::METH_NOARGS,
+        c"value($self, /)\n--\n\nThe result of a task that is done or cancelled, or its exception raised, made anew each time."
+    ),
+    method!(
+        c"interrupt",
+        ffi::PyMethodDefPointer {
+            PyCFunction: interrupt
+        },
+        ffi::METH_NOARGS,
+        c"interrupt($self, /)\n--\n\nCancels the task if it has not begun, else has KeyboardInterrupt raised in it; does not wait."
     ),
     method!(
         c"number",
         ffi::PyMethodDefPointer { PyCFunction: number },
         ffi::METH_NOARGS,
-        c"number($self, /)\n--\n\nThe number by which it can be interrupted."
+        c"number($self, /)\n--\n\nA number that no other task of this process has."
     ),
     ffi::PyMethodDef::zeroed(),
 ];
@@ -155,9 +188,23 @@ unsafe extern "C" fn wait(
         {
             pool.help_task(task);
         }
-        let done = task.state().is_final() || state.wait(deadline, |until| task.wait(until))?;
+        let done = task.state().is_final() || wait_until(state, task, deadline)?;
         Object::owned(ffi::PyBool_FromLong(done.into()))
     })
+}
+
+/// Waits as [`State::wait`] does, and notices deadlocks.
+pub(crate) fn wait_until(
+    state: &State,
+    task: &TaskHandle,
+    deadline: Option<Instant>,
+) -> Result<bool, Raised> {
+    let mut outcome = Ok(false);
+    state.wait(deadline, |until| {
+        outcome = task.wait_inside(until, deadline.is_none());
+        !matches!(outcome, Ok(false))
+    })?;
+    outcome.map_err(|error| raise_error(state, &error))
 }
 
 unsafe extern "C" fn outcome(
@@ -172,6 +219,53 @@ unsafe extern "C" fn outcome(
             Err(Raised) => (ffi::Py_False(), Object::owned(ffi::take_raised())?),
         };
         Object::owned(ffi::PyTuple_Pack(2, ok, value.as_ptr()))
+    })
+}
+
+unsafe extern "C" fn value_or_error(
+    this: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe {
+        let (TaskObject { task, .. }, state) = parts(this)?;
+        value(state, task)
+    })
+}
+
+unsafe extern "C" fn queue(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe {
+        let (TaskObject { task, .. }, state) = parts(this)?;
+        pool::queue(state, task)?;
+        none()
+    })
+}
+
+unsafe extern "C" fn try_queue(
+    this: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe {
+        let (TaskObject { task, .. }, state) = parts(this)?;
+        let queued = match task.try_queue() {
+            Ok(()) => true,
+            Err(Error::Full(_)) => false,
+            Err(error) => return Err(raise_error(state, &error)),
+        };
+        Object::owned(ffi::PyBool_FromLong(queued.into()))
+    })
+}
+
+unsafe extern "C" fn interrupt(
+    this: *mut ffi::PyObject,
+    _: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with an instance.
+    entry::object(|| unsafe {
+        parts(this)?.0.task.interrupt();
+        none()
     })
 }
 
@@ -199,17 +293,14 @@ unsafe extern "C" fn cancel(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> 
 
 unsafe extern "C" fn observe(
     this: *mut ffi::PyObject,
-    token: *mut ffi::PyObject,
+    completions: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: CPython calls this attached, with an instance and one argument.
     entry::object(|| unsafe {
         let (TaskObject { task, .. }, state) = parts(this)?;
-        let token = ffi::PyLong_AsUnsignedLongLong(token);
-        if !ffi::PyErr_Occurred().is_null() {
-            return Err(Raised);
-        }
-        let completions = Arc::clone(&state.completions);
-        task.then(move || completions.push(token));
+        let completions = completions::of(state, completions)?;
+        let number = task.number();
+        task.then(move || completions.push(number));
         none()
     })
 }

@@ -41,7 +41,8 @@ def run(source, *arguments, stdin=False, interrupt_after=None, timeout=TIMEOUT, 
         script = Path(folder) / "script.py"
         script.write_text(source)
         command = [sys.executable, *options, "-" if stdin else str(script), *map(str, arguments)]
-        variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+        # A child that hangs is aborted, and tells by that where its Python threads are.
+        variables = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1", **(env or {})}
         # The child looks for tasks.py where the tests are.
         variables["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
@@ -68,10 +69,37 @@ def run(source, *arguments, stdin=False, interrupt_after=None, timeout=TIMEOUT, 
             out, err = child.communicate(source if stdin else None, timeout)
             code = child.returncode
         except subprocess.TimeoutExpired:
-            child.kill()
-            out, err = child.communicate()
+            threads = describe_threads(child.pid)
+            child.send_signal(signal.SIGABRT)
+            try:
+                out, err = child.communicate(timeout=5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                out, err = child.communicate()
+            err += threads
             code = "hangs"
         return Outcome(code, before + out, err)
+
+
+def describe_threads(process):
+    """What the kernel tells of each thread of a process: name, state, what it waits in, and its system call."""
+
+    def read(file):
+        try:
+            return file.read_text().strip()
+        except OSError as error:
+            return error.strerror
+
+    lines = []
+    for thread in sorted(Path(f"/proc/{process}/task").glob("*"), key=lambda path: int(path.name)):
+        status = dict(line.split(":\t", 1) for line in read(thread / "status").splitlines() if ":\t" in line)
+        times = status.get("voluntary_ctxt_switches"), status.get("nonvoluntary_ctxt_switches")
+        lines.append(
+            f"thread {thread.name} {read(thread / 'comm')}: {status.get('State')}, in {read(thread / 'wchan')}, "
+            f"system call {read(thread / 'syscall')}, switched {times}, signals blocked {status.get('SigBlk')}\n"
+            + "".join(f"    {line}\n" for line in read(thread / "stack").splitlines())
+        )
+    return "".join(lines)
 
 
 def check(source, expected_out="", **options):

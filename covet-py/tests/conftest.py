@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
     sys.path.insert(0, HERE)
+
+import tasks  # noqa: E402
 
 from covet_py import PoolExecutor  # noqa: E402
 
@@ -53,3 +56,27 @@ def own_pool():
     """Two workers for one test."""
     with PoolExecutor(2) as executor:
         yield executor
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """Keeps tasks waiting until it is opened; opens at the end of the test whatever happens."""
+
+    class Gate:
+        path = str(tmp_path / "go")
+
+        def open(self):
+            (tmp_path / "go").touch()
+
+    made = Gate()
+    yield made
+    made.open()
+
+
+@pytest.fixture
+def busy(own_pool, gate):
+    """A pool with both workers held up by the gate, and their futures."""
+    futures = [own_pool.submit(tasks.wait_for_file, gate.path) for _ in range(2)]
+    while not all(future.running() for future in futures):
+        time.sleep(0.002)
+    return own_pool, futures

@@ -343,9 +343,10 @@ STATES = {
     "creating": "pool = covet_py.PoolExecutor(2)",
     "blocked in C": """
 read, write = os.pipe()
-subprocess.Popen(["sh", "-c", "sleep 0.3; echo"], stdout=write)
 pool = covet_py.PoolExecutor(2)
 begun(pool.submit(os.read, read, 1))
+# Only now: what is there already would not block.
+subprocess.Popen(["sh", "-c", "sleep 0.3; echo"], stdout=write)
 """,
     "in time.sleep": "pool = covet_py.PoolExecutor(2); begun(pool.submit(time.sleep, 0.3))",
     "thread in a task": "pool = covet_py.PoolExecutor(2); print(pool.submit(tasks.use_thread_and_leave).result())",
@@ -362,10 +363,11 @@ ENDS = {
     "by sys.exit": ("sys.exit(3)", 3, ""),
     "by os._exit": ("sys.stdout.flush(); os._exit(4)", 4, ""),
 }
+# Not running alone: on a busy machine a brief task can be done before this thread has seen it run.
 BEGUN = """
 import signal, subprocess
 def begun(future):
-    while not future.running():
+    while not (future.running() or future.done()):
         time.sleep(0.001)
 """
 

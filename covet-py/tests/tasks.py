@@ -17,6 +17,12 @@ def same(value):
     return value
 
 
+def check_arrays(name):
+    import array_cases
+
+    array_cases.CASES[name]()
+
+
 def echo(*args, **kwargs):
     return args, kwargs
 
@@ -598,11 +604,13 @@ def frames_seen_beside_a_thread():
             there.set()
             go_on.wait()
 
+    # Of others, in the main interpreter.
+    waiting = frames_seen()[0].count("wait")
     thread = threading.Thread(target=beside)
     thread.start()
     there.wait()
     try:
-        while (seen := frames_seen())[0].count("wait") != 1:
+        while (seen := frames_seen())[0].count("wait") <= waiting:
             pass
         return seen
     finally:
@@ -725,19 +733,42 @@ def use_numpy(n):
     )
 
 
-def use_numpy_for_long(n):
-    import numpy as np
+def use_pandas(n):
+    import pandas as pd
 
-    began = time.monotonic()
-    while time.monotonic() - began < 0.3:
-        np.linalg.svd(np.ones((n, n)))
+    frame = pd.DataFrame({"kind": ["a", "b", "c"] * n, "size": range(3 * n)})
+    sums = frame.groupby("kind")["size"].agg(["sum", "mean"])
+    return sums.to_dict(), frame.merge(sums, on="kind")["mean"].sum(), frame.to_json()[:50]
 
 
-def use_numpy_forever():
-    import numpy as np
+def use_pydantic(n):
+    import pydantic
 
+    class Point(pydantic.BaseModel):
+        x: float
+        names: list[str] = []
+
+    points = pydantic.TypeAdapter(list[Point])
+    found = points.validate_json(b"[" + b",".join([b'{"x": "1.5", "names": ["a"]}'] * n) + b"]")
+    try:
+        Point(x="no number")
+    except pydantic.ValidationError as error:
+        return points.dump_json(found)[:50], error.error_count()
+
+
+USES = {"numpy": use_numpy, "pandas": use_pandas, "pydantic": use_pydantic}
+"""By the package that they use."""
+
+
+def use_for_long(package):
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        USES[package](50)
+
+
+def use_forever(package):
     while True:
-        np.arange(1000).sum()
+        USES[package](50)
 
 
 def invert(matrix):
@@ -750,3 +781,120 @@ def images_of_covet_py():
     import covet_py
 
     return [path for path in covet_py._native.images() if path == covet_py._native.__file__]
+
+
+def run_in_a_loop_there(count):
+    import asyncio
+
+    from covet_py import PoolExecutor
+
+    async def main():
+        return await asyncio.gather(*(inner.run(same, i) for i in range(count)))
+
+    with PoolExecutor(1) as inner:
+        return asyncio.run(main())
+
+
+def stop_politely():
+    try:
+        while True:
+            pass
+    except KeyboardInterrupt:
+        return "stopped"
+
+
+def use_module_readline():
+    import readline
+
+    return readline.__name__
+
+
+def use_module_missing():
+    import no_such_module
+
+    return no_such_module
+
+
+def write_then_use_readline(path):
+    append_line(path, "ran")
+    import readline
+
+    return readline.__name__
+
+
+def interpreter_and_readline():
+    import readline
+
+    return interpreter_id(), readline.__name__
+
+
+def interpreter_and_readline_of(_):
+    import readline
+
+    return interpreter_id(), readline.__name__
+
+
+def process_and_readline():
+    import readline
+
+    return os.getpid() if readline else None
+
+
+# A pool that tasks in the interpreter of the tests can reach.
+REACHABLE = []
+
+
+def submit_inside(number):
+    return REACHABLE[0].submit(same, number).result()
+
+
+def call_inside(number):
+    return REACHABLE[0].call(same, number)
+
+
+def call_inside_deeply(levels):
+    return REACHABLE[0].call(call_inside_deeply, levels - 1) if levels else "deep"
+
+
+class Unbounded:
+    """Each part of it has such a part."""
+
+    def __reduce__(self):
+        return same, (Unbounded(),)
+
+
+class EndlessOnArrival:
+    """Never arrives."""
+
+    def __reduce__(self):
+        return endless, ()
+
+
+def make_unbounded():
+    return Unbounded()
+
+
+def submit_inside_and_wait(seconds):
+    return REACHABLE[0].submit(same, 1).result(timeout=seconds)
+
+
+def build_response(number):
+    from covet_py import NativeResponse
+
+    return NativeResponse(200, {"A": "b"}, str(number)).to_bytes()
+
+
+def make_request(data):
+    from covet_py import NativeRequest
+
+    return NativeRequest(data)
+
+
+def read_request(request):
+    from test_request import facts
+
+    return [repr(fact) for fact in facts(request)], request
+
+
+def json_of(request):
+    return request.json()

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from children import run
+from exit_matrix import BEGUN
 
 GIL_IS_OFF = not getattr(sys, "_is_gil_enabled", lambda: True)()
 
@@ -84,7 +85,7 @@ STATES = {
         future = pool.submit(tasks.spin, 0.3)
         queued = pool.submit(tasks.nap, 0.1)
         results = pool.map(tasks.nap, [0.1] * 4)
-        while not future.running(): time.sleep(0.001)
+        begun(future)
         inherited = (waits.result, future.result, queued.result, lambda: next(results))
         """,
     "observed": """
@@ -106,7 +107,7 @@ STATES = {
             with covet_py.PoolExecutor(1) as inner:
                 return inner.submit(tasks.nap, 0.3, 5).result()
         future = pool.submit(outer)
-        while not future.running(): time.sleep(0.001)
+        begun(future)
         inherited = (future.result,)
         """,
     "after a thread": """
@@ -133,7 +134,7 @@ FORKS = ["fork", "fork, full end", "fork in a thread", "multiprocessing fork", "
 
 
 def program(state, way):
-    body = START + "\nclass Leave(BaseException): pass\ndef leave(): raise Leave\n"
+    body = START + BEGUN + "\nclass Leave(BaseException): pass\ndef leave(): raise Leave\n"
     body += "def main():\n    global pool, inherited, future, waits, queued, results, threads, thread\n"
     lines = [line[8:] if line.startswith(" " * 8) else line for line in STATES[state].splitlines()]
     body += "".join(f"    {line}\n" for line in lines)

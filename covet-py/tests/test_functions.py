@@ -4,6 +4,8 @@ import functools
 import math
 import operator
 import os
+import pickle
+from pathlib import Path
 
 import pytest
 import tasks
@@ -143,6 +145,11 @@ def test_many_different_functions(pool):
         assert pool.call(eval(f"lambda: {i}")) == i
 
 
+@pytest.mark.parametrize("stdin", [False, True], ids=["file", "standard input"])
+def test_every_kind_in_a_script_without_a_guard(stdin):
+    check((Path(__file__).parent / "kinds.py").read_text(), "", stdin=stdin)
+
+
 def test_a_script_without_a_guard():
     check(
         """
@@ -161,6 +168,32 @@ def test_a_script_without_a_guard():
         """,
         "8 10 [0, 2, 4, 6]\n40 50 [0, 10, 20, 30]\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("generator", "'generator' cannot be sent .* have the task return a list of what it yields"),
+        ("coroutine", "'coroutine' cannot be sent .* have the task run it to its end"),
+        ("asynchronous generator", "'async_generator' cannot be sent .* and return a list"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_a_function_returns_that_only_begins(pool, kind, advice):
+    async def coroutine(): ...
+
+    async def asynchronous_generator():
+        yield
+
+    def generator():
+        yield
+
+    function = {"coroutine": coroutine, "generator": generator}.get(kind, asynchronous_generator)
+    for future in (pool.submit(function), pool.submit(function)):
+        with pytest.raises(pickle.PicklingError, match=advice):
+            future.result()
+    with pytest.raises(pickle.PicklingError, match=advice):
+        pool.call(function)
 
 
 def test_a_script_from_standard_input():

@@ -23,30 +23,6 @@ from children import check
 from covet_py import PoolExecutor
 
 
-@pytest.fixture
-def gate(tmp_path):
-    """Keeps tasks waiting until it is opened; opens at the end of the test whatever happens."""
-
-    class Gate:
-        path = str(tmp_path / "go")
-
-        def open(self):
-            (tmp_path / "go").touch()
-
-    made = Gate()
-    yield made
-    made.open()
-
-
-@pytest.fixture
-def busy(own_pool, gate):
-    """A pool with both workers held up by the gate, and their futures."""
-    futures = [own_pool.submit(tasks.wait_for_file, gate.path) for _ in range(2)]
-    while not all(future.running() for future in futures):
-        time.sleep(0.002)
-    return own_pool, futures
-
-
 def eventually(condition, seconds=5.0):
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:

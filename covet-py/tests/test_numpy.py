@@ -4,7 +4,6 @@ import sys
 
 import pytest
 import tasks
-from children import check, run
 
 from covet_py import PoolExecutor
 
@@ -40,16 +39,44 @@ def test_it_works_in_both_workers_at_once():
         np.ma.masked_array([1, 2, 3], mask=[0, 1, 0]),
         np.array(["a", "bc"]),
         np.array([None, [1]], dtype=object),
+        np.array(["2020-01-02"], dtype="M8[D]"),
+        np.arange(3, dtype=">i4"),
+        np.arange(3, dtype=np.dtype("f4", metadata={"unit": "m"})),
+        *(np.ones(3, code) for code in "?bBhHiIlLqQefdgFDG"),
     ],
-    ids=["large", "3d", "fortran", "strided", "empty", "scalar", "structured", "masked", "text", "objects"],
+    ids=[
+        *("large", "3d", "fortran", "strided", "empty", "scalar", "structured", "masked", "text", "objects"),
+        *("dates", "swapped", "metadata", *"?bBhHiIlLqQefdgFDG"),
+    ],
 )
 def test_arrays_come_and_go_as_they_are(pool, array):
     for back in (pool.call(tasks.same, array), pool.submit(tasks.same, array).result()):
         assert type(back) is type(array)
         assert back.dtype == array.dtype and back.shape == array.shape
+        assert (back.dtype.char, back.dtype.metadata) == (array.dtype.char, array.dtype.metadata)
         assert back.tolist() == array.tolist()
         if array.ndim == 2:
             assert back.flags.f_contiguous == array.flags.f_contiguous
+
+
+def test_an_array_is_the_same_memory_in_all_interpreters(pool):
+    array = np.zeros(5)
+    back = pool.call(tasks.same, array)
+    array[3] = 7
+    assert back[3] == 7 and not back.flags.writeable
+
+
+def test_an_array_that_is_met_twice_is_one(pool):
+    array = np.zeros(5)
+    first, second, held, other = pool.call(tasks.same, [array, array, {"held": array}, np.zeros(5)])
+    assert first is second is held["held"] and other is not first
+
+
+def test_what_stands_beside_a_pickled_one_is_one_with_it(pool):
+    array = np.arange(6).reshape(2, 3)
+    found = pool.call(tasks.same, [array, array.T, array, {1.5: array}])
+    assert found[0] is found[2] is found[3][1.5]
+    assert found[1].tolist() == array.T.tolist()
 
 
 def test_its_errors_are_its_errors(pool):
@@ -57,68 +84,3 @@ def test_its_errors_are_its_errors(pool):
         pool.call(tasks.add, np.zeros(2), np.zeros(3))
     with pytest.raises(np.linalg.LinAlgError):
         pool.call(tasks.invert, np.zeros((2, 2)))
-
-
-STATES = {
-    "idle": "tasks.use_numpy",
-    "busy": "tasks.use_numpy_for_long",
-}
-ENDS = {
-    "normally": ("", 0),
-    "by sys.exit": ("sys.exit(3)", 3),
-    "by an exception": ("raise ValueError('mine')", 1),
-    "by os._exit": ("os._exit(4)", 4),
-}
-
-
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("state", STATES)
-def test_a_process_with_it_ends_well(state, end):
-    last, code = ENDS[end]
-    outcome = run(
-        f"""
-        import covet_py, os, sys, tasks
-        pool = covet_py.PoolExecutor(2)
-        for future in pool.broadcast(tasks.use_numpy, 100):
-            future.result()
-        pool.broadcast({STATES[state]}, 100)
-        {last}
-        """
-    )
-    assert outcome.code == code, outcome
-    assert (outcome.err.strip().splitlines() or [""])[-1] == ("ValueError: mine" if code == 1 else "")
-
-
-def test_a_loop_in_it_is_interrupted_and_the_worker_goes_on():
-    with PoolExecutor(1) as pool:
-        pool.call(tasks.use_numpy, 10)
-        future = pool.submit(tasks.use_numpy_forever)
-        while not future.running():
-            pass
-        pool.interrupt(future)
-        with pytest.raises(KeyboardInterrupt):
-            future.result(timeout=60)
-        assert pool.call(tasks.use_numpy, 10) == tasks.use_numpy(10)
-
-
-def test_subprocesses_and_forks_while_workers_have_it():
-    check(
-        """
-        import covet_py, os, subprocess, sys, tasks
-        pool = covet_py.PoolExecutor(2)
-        for future in pool.broadcast(tasks.use_numpy, 100):
-            future.result()
-        print(subprocess.run([sys.executable, "-c", "print(1)"], capture_output=True, text=True).stdout.strip())
-        if "t" not in sys.abiflags:
-            child = os.fork()
-            if child == 0:
-                import numpy
-                os._exit(int(numpy.arange(3).sum()))
-            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        else:
-            print(3)
-        print(pool.call(tasks.use_numpy, 100) == tasks.use_numpy(100))
-        """,
-        "1\n3\nTrue\n",
-        options=["-W", "ignore::DeprecationWarning"],  # fork beside threads
-    )

@@ -9,7 +9,7 @@ from covet_py import _native
 from covet_py._executor import PoolExecutor
 
 
-@dataclass
+@dataclass(frozen=True)
 class Finding:
     """What a module does in an interpreter of its own GIL."""
 
@@ -21,6 +21,11 @@ class Finding:
     """How many extension modules are there once it is imported."""
     images: int = 0
     """How many of them are private images."""
+
+    @property
+    def detail(self) -> str:
+        """The reason, or the numbers."""
+        return self.reason or f"{self.extensions} extension modules, {self.images} of them private images"
 
 
 def load(name: str) -> tuple[str, str, list[str]]:
@@ -40,11 +45,11 @@ def load(name: str) -> tuple[str, str, list[str]]:
     return "native", "", [file for file in files if file]
 
 
-def look(names: list[str]) -> list[Finding]:
-    """Imports each module in an interpreter of its own, and says how that went."""
+def look(names: list[str], strategy: str = "auto", extensions: str | None = None) -> list[Finding]:
+    """Imports each module in an interpreter of its own, and says how that went. The options are those of `PoolExecutor`."""
     findings = []
     for name in names:
-        with PoolExecutor(1) as pool:
+        with PoolExecutor(1, strategy=strategy, extensions=extensions, fallback="raise") as pool:
             if pool.strategy != "subinterpreters":
                 # Threads of the main interpreter load everything.
                 way, reason, files = pool.submit(load, name).result()
@@ -66,6 +71,5 @@ def main(names: list[str], as_json: bool) -> int:
     else:
         width = max(len(name) for name in names)
         for finding in findings:
-            detail = finding.reason or f"{finding.extensions} extension modules, {finding.images} of them private images"
-            print(f"{finding.module:{width}}  {finding.way:14}  {detail}")
+            print(f"{finding.module:{width}}  {finding.way:14}  {finding.detail}")
     return int(any(finding.way in ("refused", "missing") for finding in findings))

@@ -6,17 +6,21 @@ import logging
 import os
 import sys
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from covet_py import _lifecycle as _lifecycle
 from covet_py import _native
 from covet_py._errors import BrokenPool
 from covet_py._future import Future
 from covet_py._stats import Stats
+from covet_py._view import PoolView
+from covet_py._wrapped import Wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
+
+    from covet_py._explain import Explanation
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +30,10 @@ __all__ = ["PoolExecutor"]
 
 if sys.executable:
     _native.set_trial_command((sys.executable, "-P", "-m", "covet_py", "trial"))
+
+
+# What is called in the main interpreter, by name: most pools never need it.
+_FALLBACKS = {"main": "covet_py._fallback:in_main", "process": "covet_py._fallback:in_process", "raise": None}
 
 
 class PoolExecutor(_native.Pool, Executor):
@@ -44,6 +52,16 @@ class PoolExecutor(_native.Pool, Executor):
     extensions: what becomes of extension modules that refuse interpreters with a GIL of their own (numpy, pydantic and many
         others): "auto" gives each interpreter a private image of those for which a trial has shown that this works, "private" of
         all, and "strict" refuses them with ImportError. The environment variable COVET_EXTENSIONS sets the default.
+    forward_records: whether this interpreter handles what workers log or warn of: a record of `logging` for which there is no
+        handler in the worker, and a warning that is to be shown, at the moment that they are made. Levels of loggers and filters
+        of warnings are what they were here when the worker imported `logging` and `warnings`.
+    fallback: where a task runs that needs an extension module which its worker cannot have, natively or as a private image:
+        "main", in the main interpreter, where such tasks share one GIL; "process", in another process, which
+        imports `__main__` as those of `multiprocessing` do, so that a script needs its guard; "raise", nowhere: it raises that
+        ImportError. The result is the same, the function is remembered, and one line is logged for it (logger `covet_py`).
+        A module that ended the process in its trial, or hung there, does not come into this one unless it is here already.
+        Nothing is run twice: a task falls back if nothing but imports had run, those that bring its function and its
+        arguments and those at the very beginning of the function; if more had, the ImportError is raised.
     pin: keeps each worker on one core of those that the process may use, the first worker on the first (Linux).
 
     Functions that can be imported are sent by name; any other (of `__main__`, lambda, closure) by value, with
@@ -67,7 +85,9 @@ class PoolExecutor(_native.Pool, Executor):
         max_tasks_per_child: int | None = None,
         accept_leak: bool = False,
         extensions: str | None = None,
+        fallback: str = "main",
         pin: bool = False,
+        forward_records: bool = True,
     ) -> None:
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
@@ -75,9 +95,13 @@ class PoolExecutor(_native.Pool, Executor):
             raise TypeError("initializer must be a callable")
         if isinstance(preload, str):
             raise TypeError(f"preload must be an iterable of module names, not the str {preload!r}")
+        if fallback not in _FALLBACKS:
+            raise ValueError(f'expected fallback to be "main", "process" or "raise", found {fallback!r}')
         if strategy == "auto":
             strategy = os.environ.get("COVET_STRATEGY", "auto")
         self._max_workers = max_workers or _usable_cores()
+        self._extensions = extensions
+        self._fallback = fallback
         self._told = False
         name = thread_name_prefix or "covet"
         self._start(
@@ -92,6 +116,8 @@ class PoolExecutor(_native.Pool, Executor):
             accept_leak,
             pin,
             extensions,
+            forward_records,
+            _FALLBACKS[fallback],
         )
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -103,11 +129,41 @@ class PoolExecutor(_native.Pool, Executor):
         try:
             return Future(self._submit(fn, *args, **kwargs))
         except BrokenPool as error:
-            if not self._told:
-                # As the executors of the standard library do, for programs that look at no future.
-                self._told = True
-                logging.getLogger("concurrent.futures").critical("%s", error)
+            self._tell(error)
             raise
+
+    async def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Has a worker call fn(*args, **kwargs), and returns what it returns; for asyncio.
+
+        The event loop goes on meanwhile, and while the queue is full. No concurrent future and no other thread is needed: the
+        loop watches one descriptor for all the tasks that it waits for. Several loops may use a pool. Raises what `fn` raises,
+        with its remote traceback as the cause; PicklingError for what cannot be sent; CancelledError of
+        `concurrent.futures` if the pool cancelled the task; RuntimeError after `shutdown`, BrokenPool if no worker could start.
+
+        If the awaiting asyncio task is cancelled, or times out, the call is stopped as `interrupt` does, and not waited for: what
+        has not begun never begins, what runs gets KeyboardInterrupt.
+        """
+        from covet_py._event_loop import finish  # asyncio takes longer to import than all of this package
+
+        task = self._make_task(None, None, fn, args, kwargs)
+        await finish(self, task)
+        return cast(T, task.value())
+
+    def _make_task(
+        self, worker: int | None, limit: float | None, fn: Callable[..., Any], args: Any, kwargs: Any
+    ) -> _native.Task:
+        """A task that is not queued yet."""
+        try:
+            return self._prepare(worker, limit, fn, *args, **kwargs)
+        except BrokenPool as error:
+            self._tell(error)
+            raise
+
+    def _tell(self, error: BrokenPool) -> None:
+        """Logs it once, as the executors of the standard library do, for programs that look at no future."""
+        if not self._told:
+            self._told = True
+            logging.getLogger("concurrent.futures").critical("%s", error)
 
     def map(
         self,
@@ -128,13 +184,53 @@ class PoolExecutor(_native.Pool, Executor):
             raise TypeError("buffersize must be an integer or None")
         return self._map(fn, zip(*iterables), timeout, chunksize, buffersize)
 
+    def wrap(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Returns `fn` as a function that always runs in this pool, by `call`; a decorator.
+
+            @pool.wrap
+            def parse(text): ...
+
+        It keeps its name, documentation and signature, and costs and raises what `call` does. Inside a worker it is the plain
+        function: what it calls of its kind runs there. Raises TypeError for coroutine and generator functions.
+        """
+        return Wrapped(self.call, fn)
+
+    def with_options(self, *, timeout: float | None = None) -> PoolView:
+        """Returns a view of this pool whose `submit`, `call`, `map`, `run` and `wrap` give each task a time limit.
+
+            pool.with_options(timeout=2.5).submit(solve, puzzle)
+
+        The limit counts from when a worker calls the function: waiting in the queue does not count, and neither does importing
+        the function's module. A task that is not done by then is interrupted as by `interrupt`, its future raises TimeoutError,
+        whose cause tells where it was, and its worker goes on with the next. One that returns a result all the same, because
+        it was late by less than the interruption took or because it caught KeyboardInterrupt, has that result; one that
+        does not stop within 5 seconds is given up. A limit costs less than a microsecond a task.
+        """
+        return PoolView(self, timeout)
+
+    def explain(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Explanation:
+        """Says which way a call would take, and why: how the function and the arguments are sent, whether `call` runs it on the
+        calling thread, and how the modules that it needs are loaded in a worker.
+
+            print(pool.explain(work, table))
+
+        Nothing is called. The arguments are encoded and thrown away; the modules are imported in new interpreters, one for each,
+        which takes as long as it does in a worker. Never fails for what cannot be sent: it says so.
+        """
+        from covet_py._explain import explain
+
+        return explain(self, fn, args, kwargs)
+
     def broadcast(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> list[Future[T]]:
         """Has every worker call fn(*args, **kwargs) in its own interpreter; returns a future for each.
 
         For what each interpreter needs once: to load or drop a model, to set an option, to collect what it has. A worker takes
         such a task before those that any may run. Raises as `submit` does.
         """
-        return [Future(self._submit_to(i, fn, *args, **kwargs)) for i in range(len(self.stats().workers))]
+        made = [self._make_task(i, None, fn, args, kwargs) for i in range(len(self.stats().workers))]
+        for task in made:
+            task.queue()
+        return [Future(task) for task in made]
 
     def interrupt(self, future: Future[Any]) -> None:
         """Stops a task of this pool wherever it is, and does not wait for it: cancels it if it has not begun, else has

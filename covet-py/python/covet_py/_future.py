@@ -2,20 +2,23 @@
 
 The standard future makes a lock, a condition and two lists at once, which costs more than a task. This one holds
 the compiled task and asks that. Only when something wants the rest (`add_done_callback`, `concurrent.futures.wait`,
-`as_completed`, asyncio) does it get its *standard side*: the attributes of a standard future, in their usual meaning. A
-thread of this interpreter, started then, brings that side to its final state when the task is done, unless somebody
-noticed before, and runs the callbacks: so these run in the interpreter that asked, never on a worker.
+`as_completed`) does it get its *standard side*: the attributes of a standard future, in their usual meaning. A thread of
+this interpreter, started then, brings that side to its final state when the task is done, unless somebody noticed before,
+and runs the callbacks: so these run in the interpreter that asked, never on a worker. An event loop for which asyncio wraps
+the future needs neither: it watches the task itself (`_event_loop`).
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
 from concurrent.futures import CancelledError, _base
 from concurrent.futures import Future as StandardFuture
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from covet_py import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -83,6 +86,23 @@ class Future(StandardFuture[T]):
             raise value
         return None if ok else value
 
+    def add_done_callback(self, fn: Callable[[StandardFuture[T]], object]) -> None:
+        """Calls fn(self) when the task is done or cancelled, on a thread of this interpreter; at once if it is already."""
+        if getattr(fn, "__module__", None) == "asyncio.futures":
+            from covet_py._event_loop import chained  # imports asyncio, which whoever passed this has
+
+            if chained(self, fn):
+                return
+        super().add_done_callback(fn)
+
+    def _get_snapshot(self) -> tuple[bool, bool, T | None, BaseException | None]:
+        """(done, cancelled, result, exception): what asyncio asks from Python 3.15 on."""
+        state = self._final_state()
+        if state != "done":
+            return state is not None, state is not None, None, None
+        ok, value = self._outcome()
+        return (True, False, value, None) if ok else (True, False, None, value)
+
     def _outcome(self, timeout: float | None = None) -> tuple[bool, Any]:
         """(True, result) or (False, exception): the same objects every time."""
         known: tuple[bool, Any] | None = self.__dict__.get("_known")
@@ -132,9 +152,9 @@ _FINAL = (_base.CANCELLED_AND_NOTIFIED, _base.FINISHED)
 _STATE_NAMES = {"queued": "pending", "running": "running", "cancelled": "cancelled", "done": "finished"}
 _STANDARD_ATTRIBUTES = frozenset(vars(StandardFuture()))
 
-# Futures that the completion thread will resolve, by token.
+# Futures that the completion thread will resolve, by the number of their task.
 _observed: dict[int, Future[Any]] = {}
-_tokens = itertools.count(1)
+_completions = _native.Completions()
 # Reentrant: a destructor that runs anywhere in here may complete a future of its own.
 _lock = threading.RLock()
 _thread: threading.Thread | None = None
@@ -154,9 +174,8 @@ def _complete(future: Future[Any]) -> None:
         return
     with _lock:
         _start_thread()
-        token = next(_tokens)
-        _observed[token] = future
-    future._task.observe(token)
+        _observed[future._task.number()] = future
+    future._task.observe(_completions)
 
 
 def _start_thread() -> None:
@@ -168,9 +187,9 @@ def _start_thread() -> None:
 
 
 def _resolve_all() -> None:
-    while (tokens := _native.next_completions()) is not None:
-        for token in tokens:
-            future = _observed.pop(token)
+    while (numbers := _completions.wait()) is not None:
+        for number in numbers:
+            future = _observed.pop(number)
             future._settle()
             future._invoke_callbacks()
             del future
@@ -178,8 +197,10 @@ def _resolve_all() -> None:
 
 def after_fork() -> None:
     """Forgets the parent's thread, and what it was to resolve."""
-    global _thread, _lock
+    global _thread, _lock, _completions
     _thread = None
+    # A thread that is gone may hold the lock of the old ones.
+    _completions = _native.Completions()
     _lock = threading.RLock()
     _observed.clear()
 
@@ -187,5 +208,5 @@ def after_fork() -> None:
 def stop() -> None:
     """Resolves what is done and ends the thread. Called when the interpreter ends, after the pools."""
     if _thread is not None:
-        _native.stop_completions()
+        _completions.stop()
         _thread.join()

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import warnings
+from types import CodeType
 
 from covet_py import _future, _native
 
@@ -34,7 +35,7 @@ def _shut_down() -> None:
         interrupted = True
     stopped = not interrupted or _interrupt()
     if not stopped or _native.lost_workers():
-        _leave(130 if interrupted else _exit_code())
+        _leave(130 if interrupted else _Exit.code())
     _future.stop()
     _native.before_finalize(_GRACE)
     if by_sigint:
@@ -66,9 +67,48 @@ def _mark_interrupted() -> None:
         pass
 
 
-def _exit_code() -> int:
-    """The exit code that the process would have had, but for `sys.exit(code)`: CPython has put that away by now."""
-    return 1 if getattr(sys, "last_value", None) is not None else 0
+class _Exit:
+    """What the program ends with, as far as CPython does not tell `_shut_down`: it has put the code of a SystemExit away by then."""
+
+    noted: SystemExit | None = None
+
+    @classmethod
+    def unwound(cls, code: CodeType, offset: int, error: BaseException) -> None:
+        # Out of the outermost frame, where nobody catches it.
+        if (
+            isinstance(error, SystemExit)
+            and threading.current_thread() is threading.main_thread()
+            and sys._getframe(1).f_back is None
+        ):
+            cls.noted = error
+
+    @classmethod
+    def code(cls) -> int:
+        if cls.noted is None:
+            return 1 if getattr(sys, "last_value", None) is not None else 0
+        code = cls.noted.code
+        if code is None:
+            return 0
+        return code & 0xFF if isinstance(code, int) else 1
+
+
+def watch_exit() -> None:
+    """Called in the main thread once a task is lost, so that the process will have to leave without finalizing.
+
+    Costs a call of Python for every frame that an exception leaves, from now on. On 3.11, and where other tools have taken all
+    places, the code of a SystemExit stays unknown, and is taken for 0.
+    """
+    if sys.version_info < (3, 12):
+        return
+    monitoring = sys.monitoring
+    for tool in (4, 3):
+        if monitoring.get_tool(tool) == __name__:
+            return
+        if monitoring.get_tool(tool) is None:
+            monitoring.use_tool_id(tool, __name__)
+            monitoring.register_callback(tool, monitoring.events.PY_UNWIND, _Exit.unwound)
+            monitoring.set_events(tool, monitoring.events.PY_UNWIND)
+            return
 
 
 def _leave(code: int) -> None:

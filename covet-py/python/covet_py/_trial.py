@@ -34,7 +34,7 @@ def main(modules: list[str]) -> int:
     """Tries modules, and writes what came of it."""
     print("begins", flush=True)
     reason = None
-    with PoolExecutor(2, strategy="subinterpreters", extensions="private") as pool:
+    with PoolExecutor(2, strategy="subinterpreters", extensions="private", fallback="raise") as pool:
         futures = pool.broadcast(use, modules, _ROUNDS)
         wait(futures)
         for future in futures:

@@ -48,7 +48,7 @@ def places(function: object) -> tuple[list[Any], list[Any], list[Any]] | None:
             if not all(_is_fixed(value, left) for value in contents):
                 return None
             cells.append((cell, contents))
-        for name in _names(current.__code__):
+        for name in looked_up(current.__code__):
             found = (current.__globals__[name],) if name in current.__globals__ else ()
             if not all(_is_fixed(value, left) for value in found):
                 return None
@@ -64,12 +64,12 @@ def _keeps_state(code: CodeType) -> bool:
     return any(isinstance(constant, CodeType) and _keeps_state(constant) for constant in code.co_consts)
 
 
-def _names(code: CodeType) -> set[str]:
+def looked_up(code: CodeType) -> set[str]:
     """Every name that the code may look up in its globals (attribute names among them: too many do no harm)."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            names |= _names(constant)
+            names |= looked_up(constant)
     return names
 
 
