@@ -2,8 +2,8 @@
 //! be run.
 //!
 //! Usage: `interp --python EXECUTABLE [--quick] [--json FILE] [--lives N] [--own-session] [WORD]`; a word leaves only the
-//! groups of cases that contain it. `EXECUTABLE` is the Python that this program embeds: it runs the executors to compare
-//! with. Every answer is checked, timed or not.
+//! groups of cases that contain it. `EXECUTABLE` is the Python that this program embeds, and can import covet_py: it runs
+//! that and the executors to compare with. Every answer is checked, timed or not.
 //!
 //! A process to compare with is this program again, wherever speed counts: it embeds the same library. The executable of a
 //! distribution is often built in another way (linked statically, say), and then computes up to a third faster.
@@ -11,8 +11,12 @@
 mod calls;
 mod child;
 mod cost;
+mod event_loop;
+mod executors;
 mod floor;
+mod stop;
 mod transport;
+mod values;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -154,10 +158,14 @@ impl Bench {
 /// A group of cases, by the word that chooses it.
 type Group = (&'static str, fn(&mut Bench));
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 11] = [
     ("borrowed", calls::borrowed),
     ("dispatched and drained", calls::dispatched),
+    ("asyncio", event_loop::awaited),
+    ("executors", executors::executors),
     ("transport", transport::transport),
+    ("values", values::values),
+    ("interrupted", stop::stop),
     ("scaling", calls::scaling),
     ("ready", cost::ready),
     ("memory", cost::of_memory),

@@ -54,7 +54,8 @@ fn covet(bench: &Bench, size: usize) -> ([[f64; 2]; 3], f64) {
     pool.wait_ready(None).expect("an interpreter");
     let functions = [("builtins", "len"), ("tasks", "same")]
         .map(|(module, name)| Function::reference(module, name));
-    let _attached = runtime.attach();
+    let _attached = runtime.attach().expect("memory for a state");
+    let mut messages = [Message::new(), Message::new()];
     // SAFETY: attached to main; every object is alive where it is used, and dropped before the guard.
     unsafe {
         let support = Support::load().expect("a support module");
@@ -65,7 +66,7 @@ fn covet(bench: &Bench, size: usize) -> ([[f64; 2]; 3], f64) {
         let times = values.each_ref().map(|value| {
             functions.each_ref().map(|function| {
                 let once = || {
-                    let result = call(&support, &pool, function, value);
+                    let result = call(&support, &pool, function, value, &mut messages);
                     let expected = match ffi::PyLong_Check(result.as_ptr()) {
                         0 => ffi::PyObject_Size(result.as_ptr()),
                         _ => ffi::PyLong_AsSsize_t(result.as_ptr()),
@@ -84,30 +85,38 @@ fn covet(bench: &Bench, size: usize) -> ([[f64; 2]; 3], f64) {
     }
 }
 
+/// Calls a function as covet_py does, in messages that it uses again.
+///
 /// # Safety
 /// Attached to main, whose `support` it is.
-unsafe fn call(support: &Support, pool: &Pool, function: &Function, value: &Object) -> Object {
-    let (mut sent, mut result) = (Message::new(), Message::new());
+pub(crate) unsafe fn call(
+    support: &Support,
+    pool: &Pool,
+    function: &Function,
+    value: &Object,
+    [sent, result]: &mut [Message; 2],
+) -> Object {
     // SAFETY: as promised; the result's memory is given back in its interpreter, as covet_py does.
     unsafe {
         let arguments = [value.as_ptr()];
         support
-            .encode_call(&arguments, ptr::null_mut(), &mut sent)
+            .encode_call(&arguments, ptr::null_mut(), sent)
             .expect("it can be sent");
         let mut here = pool.enter().expect("an interpreter");
-        here.call(function, &sent, &mut result)
+        here.call(function, &*sent, result)
             .expect("it does not raise");
         drop(here);
-        let back = support.decode(&result).expect("a result");
+        let back = support.decode(&*result).expect("a result");
+        sent.clear();
         let there = result.has_pins().then(|| pool.enter());
-        drop(result);
+        result.clear();
         drop(there);
         back
     }
 }
 
 /// Microseconds that `once` takes, the lower quartile of samples.
-fn measure(bench: &Bench, mut once: impl FnMut()) -> f64 {
+pub(crate) fn measure(bench: &Bench, mut once: impl FnMut()) -> f64 {
     let sample = |_| {
         let (begin, mut count) = (Instant::now(), 0);
         while count == 0 || begin.elapsed() < bench.sample / 10 {
