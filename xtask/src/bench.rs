@@ -8,6 +8,7 @@ use std::{env, fs};
 use serde_json::Value;
 
 use crate::args::Args;
+use crate::ecosystem;
 use crate::error::{Context, Error, Result};
 use crate::extension;
 use crate::pythons;
@@ -16,11 +17,12 @@ use crate::workspace;
 const USAGE: &str = "\
 Usage: cargo xtask bench [AREA] [--quick] [--json FILE] [--case TEXT] [--python PATH] [--lives N]
 
-  AREA            queue, awaited (its calls that wait as a task), interp, or all (the default)
+  AREA            queue, awaited (its calls that wait as a task), native, simd-crates, interp, or all of these (the
+                  default); or images, native-python or simd, which install packages from PyPI
   --quick         fewer and shorter samples: under a minute, to see whether something is far off
   --json FILE     also write the table as JSON: area, case, unit, covet, peer, peer_value, ratio, samples
   --case TEXT     only the cases whose name contains this
-  --python PATH   the Python of interp (or a version: 3.13), not the best one found
+  --python PATH   the Python of interp, images, native-python and simd (or a version: 3.13), not the best one found
   --lives N       how many lives of a worker interp looks at, not 1000
 
 Builds the programs of `benches` with all the peers, and runs them in a login session of their own, with a raised priority
@@ -28,11 +30,54 @@ where the system permits it. Read the ratios: peer / Covet, above 1 Covet is ahe
 machine's load; the calibration at the end tells whether it stayed the same.
 ";
 
-/// The areas, each a program of `benches`.
-const AREAS: [&str; 3] = ["queue", "awaited", WITH_PYTHON];
+/// The areas that need nothing from elsewhere, each a program of `benches`.
+const AREAS: [&str; 5] = ["queue", "awaited", "native", "simd-crates", WITH_PYTHON];
+
+/// The areas whose peers are built for them alone.
+const WITH_PEERS: [&str; 2] = ["native", "simd-crates"];
 
 /// The area whose program embeds a Python.
 const WITH_PYTHON: &str = "interp";
+
+/// An area that is a script, `benches/AREA/main.py`, and the packages that it uses.
+struct Script {
+    area: &'static str,
+    packages: &'static [&'static str],
+}
+
+const SCRIPTS: [Script; 3] = [
+    Script {
+        area: "images",
+        packages: &[
+            "fastapi",
+            "httptools",
+            "httpx",
+            "numpy",
+            "orjson",
+            "pandas",
+            "pyarrow",
+            "pydantic",
+            "scikit-learn",
+            "scipy",
+        ],
+    },
+    Script {
+        area: "native-python",
+        packages: &[
+            "aiohttp",
+            "gunicorn_h1c",
+            "h11",
+            "httptools",
+            "starlette",
+            "werkzeug",
+            "zttp",
+        ],
+    },
+    Script {
+        area: "simd",
+        packages: &["numexpr", "numpy", "polars", "scipy"],
+    },
+];
 
 #[derive(Default)]
 struct Options {
@@ -50,12 +95,17 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         print!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     };
+    let script = |name: &str| SCRIPTS.iter().find(|script| script.area == name);
     let areas = match options.area.as_deref() {
         None | Some("all") => &AREAS[..],
-        Some(name) => match AREAS.iter().find(|area| **area == name) {
-            Some(area) => std::slice::from_ref(area),
-            None => {
-                let what = format!("expected {} or all; found `{name}`", AREAS.join(", "));
+        Some(name) => match (AREAS.iter().find(|area| **area == name), script(name)) {
+            (Some(area), _) => std::slice::from_ref(area),
+            (None, Some(script)) => &[script.area],
+            (None, None) => {
+                let what = format!(
+                    "expected {}, all, images, native-python or simd; found `{name}`",
+                    AREAS.join(", ")
+                );
                 return Err(Error::usage(USAGE, what));
             }
         },
@@ -64,7 +114,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     for area in areas {
         rows.extend(match *area {
             WITH_PYTHON => measure_with_python(area, &options)?,
-            area => measure_alone(area, &options)?,
+            area => match script(area) {
+                Some(script) => measure_by_script(script, &options)?,
+                None => measure_alone(area, &options)?,
+            },
         });
     }
     if let Some(file) = &options.json {
@@ -95,7 +148,11 @@ fn parse(mut args: Args) -> Result<Option<Options>> {
 
 fn measure_alone(area: &str, options: &Options) -> Result<Vec<Value>> {
     let target = workspace::target().join("bench");
-    succeed(build(&target, area), "building the benches")?;
+    let mut cargo = build(&target, area);
+    if WITH_PEERS.contains(&area) {
+        cargo.args(["--features", area]);
+    }
+    succeed(cargo, "building the benches")?;
     measure(&target, area, options, &[])
 }
 
@@ -111,11 +168,39 @@ fn measure_with_python(area: &str, options: &Options) -> Result<Vec<Value>> {
         .args(["--features", area])
         .env("PYO3_PYTHON", &python.executable);
     succeed(cargo, "building the benches")?;
-    let mut words: Vec<&OsStr> = vec!["--python".as_ref(), python.executable.as_ref()];
+    let environment = extension::prepare(python, &[])?;
+    let mut words: Vec<&OsStr> = vec!["--python".as_ref(), environment.python.as_ref()];
     if let Some(lives) = &options.lives {
         words.extend(["--lives".as_ref(), lives.as_ref()] as [&OsStr; 2]);
     }
     measure(&target, area, options, &words)
+}
+
+/// By Python, since what is measured is what a Python program sees.
+fn measure_by_script(script: &Script, options: &Options) -> Result<Vec<Value>> {
+    let found = pythons::find(&options.python)?;
+    let python = &found.pythons[0];
+    println!("{python}");
+    let environment = ecosystem::environment(python)?;
+    environment.install_or_build(script.packages)?;
+    let area = script.area;
+    let json = extension::folder(python).join(format!("{area}.json"));
+    let benches = workspace::root().join("benches");
+    let modules = env::join_paths([&benches, &ecosystem::scripts()])
+        .context(|| "naming where the modules of the scripts are".into())?;
+    let mut command = Command::new(&environment.python);
+    command
+        .arg(benches.join(area).join("main.py"))
+        .arg("--json")
+        .arg(&json)
+        .env("PYTHONPATH", modules);
+    ecosystem::set_variables(&mut command);
+    if options.quick {
+        command.arg("--quick");
+    }
+    command.args(&options.case);
+    succeed(command, &format!("measuring {area}"))?;
+    read_rows(&json)
 }
 
 fn build(target: &Path, area: &str) -> Command {
@@ -139,7 +224,11 @@ fn measure(target: &Path, area: &str, options: &Options, words: &[&OsStr]) -> Re
     }
     command.args(&options.case);
     succeed(command, &format!("measuring {area}"))?;
-    let text = fs::read_to_string(&json).context(|| format!("reading {json:?}"))?;
+    read_rows(&json)
+}
+
+fn read_rows(json: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(json).context(|| format!("reading {json:?}"))?;
     serde_json::from_str(&text).context(|| format!("reading {json:?}"))
 }
 

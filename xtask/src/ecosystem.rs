@@ -1,6 +1,6 @@
 //! `cargo xtask ecosystem`: packages from PyPI, each used in two interpreters of one process at once.
 //!
-//! What each is asked to do stands in `xtask/ecosystem/recipes.py`. Each package has a process and a time limit of its own
+//! What each is asked to do stands in `xtask/ecosystem/recipes`. Each package has a process and a time limit of its own
 //! (`measure.py`), so that one that crashes or hangs is a line of the table. What was found is kept for each release line of
 //! Python in `docs/ecosystem/`, and `docs/ECOSYSTEM.md` is made from all of it.
 
@@ -19,25 +19,34 @@ use crate::extension::{self, Environment};
 use crate::process;
 use crate::pythons::{self, Python};
 use crate::session::{Session, log_file};
+use crate::tally::Runner;
 use crate::workspace;
 
 const USAGE: &str = "\
 Usage: cargo xtask ecosystem [--python PATH] [--short] [--tests] [--extensions WAY] [PACKAGE...]
+       cargo xtask ecosystem --soak SECONDS [--python PATH] [--extensions WAY]
 
   --python PATH     use this Python (or a version: 3.13), not the best one found
   --short           only whether a few small packages work; writes no table
-  --tests           run a part of the packages' own tests too, in two interpreters at once and in main
+  --tests           run a part of the packages' own tests too, in two interpreters at once and in main; and see how processes
+                    with packages end, fork and are interrupted
+  --soak SECONDS    only this: two interpreters and main use some packages side by side for so long, with errors in between
   --extensions WAY  private: try every module as a private image, whatever is known of it; else auto
-  PACKAGE...        only these, and the rest of the table stays; else all in xtask/ecosystem/recipes.py
+  PACKAGE...        only these, and the rest of the table stays; else all in xtask/ecosystem/recipes
 
 Installs packages from PyPI in an environment of their own, and uses each in two interpreters at once, 20 times over; the
 answers must be those of the main interpreter, and the process must end well. On the Python whose figures the table shows it
-also measures what a further interpreter with the package takes. Writes docs/ECOSYSTEM.md. A package without a wheel for this Python is skipped; the exit code is 1 if
-one fails.
+also measures what a further interpreter with the package takes. Writes docs/ECOSYSTEM.md. A package without a wheel for this
+Python is skipped; the exit code is 1 if one fails.
 ";
 
 /// Those that `--short` and `cargo xtask test` try: by Cython, C, and Rust; small.
 const SHORT: [&str; 5] = ["lxml", "msgspec", "numpy", "orjson", "pydantic"];
+
+/// Those that are used for long: by C, C++, Cython and Rust, one with a library that leans on the GIL.
+const SOAK: [&str; 5] = ["h5py", "numpy", "orjson", "pandas", "pydantic"];
+
+const PYTEST: &str = "pytest>=8.4,<10";
 
 /// What one package may take: several times what the largest needs on a slow machine.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -49,6 +58,7 @@ struct Options {
     named: Vec<String>,
     short: bool,
     tests: bool,
+    soak: Option<Duration>,
     extensions: Option<String>,
     packages: Vec<String>,
 }
@@ -62,13 +72,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let started = Instant::now();
     let found = pythons::find(&options.named)?;
     let python = &found.pythons[0];
-    if !python.has_own_gils() {
-        return Err(Error::failed(format!(
-            "expected a Python whose interpreters can have a GIL each (3.12 and later, not free-threaded); found {python}"
-        )));
-    }
     println!("{python}");
-    let mut session = Session::default();
+    let session = Session::default();
     let extensions = options.extensions.as_deref().unwrap_or("auto");
     let ecosystem = Ecosystem::new(python, environment(python)?, extensions)?;
     let known = ecosystem.packages();
@@ -80,7 +85,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         return Err(Error::usage(USAGE, what));
     }
     if options.short {
-        ecosystem.check_short(&mut session);
+        ecosystem.check_short(&session);
+        return session.finish(started);
+    }
+    let mut record = table::Record::read(&python.line(), &python.release, &ecosystem.facts)?;
+    if let Some(time) = options.soak {
+        record.set_soak(ecosystem.soak(time, &session));
+        record.write()?;
+        println!("\n{}", table::write()?.display());
         return session.finish(started);
     }
     let chosen = if options.packages.is_empty() {
@@ -88,19 +100,21 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     } else {
         &options.packages
     };
-    let mut record = table::Record::read(&python.line(), &python.release, &ecosystem.facts)?;
     for package in chosen {
-        let mut row = ecosystem.check(package, &mut session);
+        let mut row = ecosystem.check(package, &session);
         if row["result"] == "works" {
             if python.line() == table::SHOWN {
-                row["cost"] = ecosystem.cost(package, &mut session);
+                row["cost"] = ecosystem.cost(package, &session);
             }
             if options.tests && ecosystem.has_tests(package) {
-                row["tests"] = ecosystem.run_tests(package, &mut session);
+                row["tests"] = ecosystem.run_tests(package, &session);
             }
         }
         record.set(package, row);
         record.write()?;
+    }
+    if options.tests {
+        ecosystem.run_our_tests(&session)?;
     }
     println!("\n{}", table::write()?.display());
     session.finish(started)
@@ -113,6 +127,12 @@ fn parse(mut args: Args) -> Result<Option<Options>> {
             "--python" => options.named = vec![args.value("--python", USAGE)?],
             "--short" => options.short = true,
             "--tests" => options.tests = true,
+            "--soak" => {
+                let seconds = args.value("--soak", USAGE)?;
+                let what = format!("--soak expects a number of seconds; found `{seconds}`");
+                let seconds = seconds.parse().map_err(|_| Error::usage(USAGE, what))?;
+                options.soak = Some(Duration::from_secs(seconds));
+            }
             "--extensions" => {
                 let way = args.value("--extensions", USAGE)?;
                 if !["auto", "private"].contains(&way.as_str()) {
@@ -132,7 +152,7 @@ fn parse(mut args: Args) -> Result<Option<Options>> {
 }
 
 /// A step of `cargo xtask test`: a few small packages on one Python.
-pub(crate) fn check(python: &Python, session: &mut Session) {
+pub(crate) fn check(python: &Python, session: &Session) {
     let what = format!("{} packages from PyPI in two interpreters", python.label());
     match environment(python) {
         Err(error) => session.skip(format!("{what}: {error}")),
@@ -143,8 +163,38 @@ pub(crate) fn check(python: &Python, session: &mut Session) {
     }
 }
 
-fn environment(python: &Python) -> Result<Environment> {
+/// The environment that the packages are installed in.
+///
+/// # Errors
+/// Its interpreters have no GIL each; or as [`extension::prepare`] says.
+pub(crate) fn environment(python: &Python) -> Result<Environment> {
+    if !python.has_own_gils() {
+        return Err(Error::failed(format!(
+            "expected a Python whose interpreters can have a GIL each (3.12 and later, not free-threaded); found {python}"
+        )));
+    }
     extension::prepare_in("ecosystem", python, &[])
+}
+
+/// Where the scripts are.
+pub(crate) fn scripts() -> PathBuf {
+    workspace::root().join("xtask/ecosystem")
+}
+
+/// Gives a process copies of modules that lie under `target`, and packages that use one core for each interpreter: their own threads
+/// would use the second as well.
+pub(crate) fn set_variables(command: &mut Command) {
+    let images = workspace::target().join("ecosystem/images");
+    command.env("COVET_IMAGE_CACHE", images);
+    for library in [
+        "OPENBLAS_NUM",
+        "OMP_NUM",
+        "POLARS_MAX",
+        "NUMEXPR_NUM",
+        "RAYON_NUM",
+    ] {
+        command.env(format!("{library}_THREADS"), "1");
+    }
 }
 
 /// A Python with the packages.
@@ -180,18 +230,23 @@ impl Ecosystem {
         packages.map(|(name, _)| name.clone()).collect()
     }
 
-    fn check_short(&self, session: &mut Session) {
+    /// Installs what a package needs for its recipe.
+    fn install(&self, package: &str) -> Result<()> {
+        let needs = strings(&self.facts["packages"][package]);
+        let needs: Vec<_> = needs.iter().map(String::as_str).collect();
+        self.environment.install(&needs)
+    }
+
+    fn check_short(&self, session: &Session) {
         for package in SHORT {
             self.check(package, session);
         }
     }
 
     /// Tries a package; returns what is to be told of it.
-    fn check(&self, package: &str, session: &mut Session) -> Value {
+    fn check(&self, package: &str, session: &Session) -> Value {
         let name = format!("{} {package} in two interpreters", self.label);
-        let needs = strings(&self.facts["packages"][package]);
-        let needs: Vec<_> = needs.iter().map(String::as_str).collect();
-        if let Err(error) = self.environment.install(&needs) {
+        if let Err(error) = self.install(package) {
             let why = last_line(&error.to_string());
             session.skip(format!("{name}: not installed: {why}"));
             return json!({"result": "not installed", "why": why});
@@ -213,7 +268,7 @@ impl Ecosystem {
     }
 
     /// What a package takes in a further interpreter.
-    fn cost(&self, package: &str, session: &mut Session) -> Value {
+    fn cost(&self, package: &str, session: &Session) -> Value {
         let words = [package, "--extensions", &self.extensions];
         match self.run_script("measure.py", "cost", &words, LIMIT) {
             Ok(cost) => cost,
@@ -231,13 +286,13 @@ impl Ecosystem {
     }
 
     /// Runs a part of the package's own tests in two interpreters at once and in main.
-    fn run_tests(&self, package: &str, session: &mut Session) -> Value {
+    fn run_tests(&self, package: &str, session: &Session) -> Value {
         let name = format!("{} {package}'s own tests in two interpreters", self.label);
         let started = Instant::now();
         let words = [package, "--extensions", &self.extensions];
         let found = self
             .environment
-            .install(&["pytest>=8.4,<10", "hypothesis"])
+            .install(&[PYTEST, "hypothesis"])
             .map_err(|error| (error.to_string(), Value::Null))
             .and_then(|()| self.run_script("suites.py", "two", &words, TESTS_LIMIT));
         match found {
@@ -250,6 +305,54 @@ impl Ecosystem {
                 let mut row = if found.is_object() { found } else { json!({}) };
                 row["why"] = why.into();
                 row
+            }
+        }
+    }
+
+    /// Runs those of covet_py's tests that need packages which `cargo xtask test` does not install.
+    fn run_our_tests(&self, session: &Session) -> Result<()> {
+        for package in ["numpy", "pandas", "pydantic"] {
+            self.install(package)?;
+        }
+        self.environment.install(&[PYTEST])?;
+        let mut pytest = Command::new(&self.environment.python);
+        pytest
+            .args("-m pytest -q -rsx --tb=short -p no:cacheprovider".split(' '))
+            .arg(workspace::root().join("covet-py/tests/test_packages.py"));
+        set_variables(&mut pytest);
+        let name = format!("{} how processes with packages end and fork", self.label);
+        session.step(&name, Runner::Pytest, pytest)?;
+        Ok(())
+    }
+
+    /// Two interpreters and main use packages for so long.
+    fn soak(&self, time: Duration, session: &Session) -> Value {
+        let name = format!("{} soak of {} s", self.label, time.as_secs());
+        let mut words = Vec::new();
+        for package in SOAK {
+            match self.install(package) {
+                Ok(()) => words.push(package),
+                Err(error) => {
+                    let why = last_line(&error.to_string());
+                    session.skip(format!("{name}: {package} is not installed: {why}"));
+                }
+            }
+        }
+        let started = Instant::now();
+        let seconds = time.as_secs().to_string();
+        words.extend(["--extensions", &self.extensions, "--seconds", &seconds]);
+        match self.run_script("soak.py", "run", &words, time + LIMIT) {
+            Ok(found) => {
+                session.pass(&format!("{name}: {}", table::soak(&found)), started);
+                found
+            }
+            Err((why, mut found)) => {
+                session.fail(format!("{name}: {why}"));
+                if !found.is_object() {
+                    found = json!({"seconds": time.as_secs()});
+                }
+                found["why"] = why.into();
+                found
             }
         }
     }
@@ -268,25 +371,12 @@ impl Ecosystem {
         let log = log_file(&format!("ecosystem {} {command} {subject}", self.label));
         let mut program = Command::new(&self.environment.python);
         program
-            .arg(workspace::root().join("xtask/ecosystem").join(script))
+            .arg(scripts().join(script))
             .arg(command)
             .args(words)
             .arg("--out")
-            .arg(&out)
-            .env(
-                "COVET_IMAGE_CACHE",
-                workspace::target().join("ecosystem/images"),
-            );
-        // One interpreter is to use one core: the packages' own threads would use the second as well.
-        for library in [
-            "OPENBLAS_NUM",
-            "OMP_NUM",
-            "POLARS_MAX",
-            "NUMEXPR_NUM",
-            "RAYON_NUM",
-        ] {
-            program.env(format!("{library}_THREADS"), "1");
-        }
+            .arg(&out);
+        set_variables(&mut program);
         let finished = process::run(&mut program, &log, limit)
             .map_err(|error| (error.to_string(), Value::Null))?;
         let found = read_json(&out);

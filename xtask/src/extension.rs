@@ -162,6 +162,15 @@ impl Environment {
     /// # Errors
     /// What pip says.
     pub(crate) fn install(&self, packages: &[&str]) -> Result<()> {
+        self.pip(&["--only-binary", ":all:"], packages)
+    }
+
+    /// The same, but compiles what has no wheel.
+    pub(crate) fn install_or_build(&self, packages: &[&str]) -> Result<()> {
+        self.pip(&[], packages)
+    }
+
+    fn pip(&self, options: &[&str], packages: &[&str]) -> Result<()> {
         let record = self.folder.join(".packages");
         let installed = fs::read_to_string(&record).unwrap_or_default();
         let missing: Vec<&str> = packages
@@ -173,10 +182,8 @@ impl Environment {
             return Ok(());
         }
         let output = Command::new(&self.python)
-            .args(
-                "-m pip install --quiet --disable-pip-version-check --no-input --only-binary :all:"
-                    .split(' '),
-            )
+            .args("-m pip install --quiet --disable-pip-version-check --no-input".split(' '))
+            .args(options)
             .args(&missing)
             .output()
             .context(|| format!("starting {}", self.python.display()))?;

@@ -6,10 +6,12 @@
 mod args;
 mod bench;
 mod chart;
+mod crates;
 mod demo;
 mod ecosystem;
 mod error;
 mod extension;
+mod fuzz;
 mod process;
 mod pythons;
 mod report;

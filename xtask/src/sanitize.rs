@@ -56,7 +56,7 @@ fn toolchain() -> Option<PathBuf> {
 }
 
 /// Both checks of covet-interp with one Python.
-pub(crate) fn check(python: &Python, session: &mut Session) -> Result<()> {
+pub(crate) fn check(python: &Python, session: &Session) -> Result<()> {
     for (name, reason, check) in [
         (
             LEAKS,

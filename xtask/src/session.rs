@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{iter, thread};
 
 use crate::error::Result;
 use crate::process;
@@ -11,26 +13,54 @@ use crate::tally::{self, Runner, Tally};
 use crate::workspace;
 
 /// A step that runs longer hangs: it is stopped and has failed.
-const STEP_LIMIT: Duration = Duration::from_secs(900);
+const STEP_LIMIT: Duration = Duration::from_secs(1500);
 
-/// The steps so far: their sum, and what has to be repeated in the end.
+/// The steps so far, of any thread.
 #[derive(Default)]
-pub(crate) struct Session {
+pub(crate) struct Session(Mutex<Steps>);
+
+/// Their sum, and what has to be repeated in the end.
+#[derive(Default)]
+struct Steps {
     sum: Tally,
     failed: Vec<String>,
     skipped: Vec<String>,
 }
 
+/// Steps that follow each other, and need none that others take.
+pub(crate) type Lane<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
 impl Session {
+    /// Takes lanes of steps side by side, as many at a time as there are cores.
+    ///
+    /// # Errors
+    /// A lane's. Those that had not begun may not have been taken then.
+    pub(crate) fn side_by_side(&self, lanes: Vec<Lane<'_>>) -> Result<()> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let waiting = Mutex::new(lanes.into_iter());
+        let next = || {
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.next()
+        };
+        thread::scope(|scope| {
+            let take = || iter::from_fn(next).try_for_each(|lane| lane());
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(take)).collect();
+            running.into_iter().try_for_each(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+        })
+    }
+
+    fn steps(&self) -> MutexGuard<'_, Steps> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs one step; prints a line, and all it said if it failed. Returns whether it succeeded.
-    pub(crate) fn step(
-        &mut self,
-        name: &str,
-        runner: Runner,
-        mut command: Command,
-    ) -> Result<bool> {
+    pub(crate) fn step(&self, name: &str, runner: Runner, mut command: Command) -> Result<bool> {
         if std::io::stderr().is_terminal() {
-            eprint!("  ....           {name}\r");
+            eprint!("  ....           {name}\x1b[K\r");
         }
         let finished = process::run(&mut command, &log_file(name), STEP_LIMIT)?;
         let tally = Tally::of(runner, &finished.output, finished.succeeded);
@@ -39,6 +69,7 @@ impl Session {
             _ => format!(": {tally}"),
         };
         let mark = if finished.succeeded { "ok  " } else { "FAIL" };
+        let mut steps = self.steps();
         println!("  {mark} {:6.1} s  {name}{counts}", finished.seconds);
         if !finished.succeeded {
             println!(
@@ -46,42 +77,46 @@ impl Session {
                 finished.output.trim_end(),
                 finished.ending
             );
-            self.failed.push(format!("{name} ({})", finished.ending));
+            steps.failed.push(format!("{name} ({})", finished.ending));
         }
         let left_out = tally::left_out(runner, &finished.output);
-        self.skipped
+        steps
+            .skipped
             .extend(left_out.iter().map(|test| format!("{name}: {test}")));
-        self.sum += tally;
+        steps.sum += tally;
         Ok(finished.succeeded)
     }
 
     /// Records a step that was done without a command of its own.
-    pub(crate) fn pass(&mut self, name: &str, started: Instant) {
+    pub(crate) fn pass(&self, name: &str, started: Instant) {
         println!("  ok   {:6.1} s  {name}", started.elapsed().as_secs_f64());
-        self.sum += Tally::PASSED;
+        self.steps().sum += Tally::PASSED;
     }
 
     /// Records a step that could not even start.
-    pub(crate) fn fail(&mut self, what: String) {
+    pub(crate) fn fail(&self, what: String) {
         println!("  FAIL           {what}");
-        self.failed.push(what);
-        self.sum += Tally::FAILED;
+        let mut steps = self.steps();
+        steps.failed.push(what);
+        steps.sum += Tally::FAILED;
     }
 
-    pub(crate) fn skip(&mut self, what: String) {
-        self.skipped.push(what);
-        self.sum += Tally::SKIPPED;
+    pub(crate) fn skip(&self, what: String) {
+        let mut steps = self.steps();
+        steps.skipped.push(what);
+        steps.sum += Tally::SKIPPED;
     }
 
     pub(crate) fn finish(self, started: Instant) -> Result<ExitCode> {
         println!("\n{:.0} s in total", started.elapsed().as_secs_f64());
-        for (title, lines) in [("skipped", &self.skipped), ("FAILED", &self.failed)] {
+        let steps = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (title, lines) in [("skipped", &steps.skipped), ("FAILED", &steps.failed)] {
             for line in lines {
                 println!("{title}  {line}");
             }
         }
-        println!("{}", self.sum);
-        Ok(if self.sum.failed == 0 {
+        println!("{}", steps.sum);
+        Ok(if steps.sum.failed == 0 {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

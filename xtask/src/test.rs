@@ -5,12 +5,13 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use crate::args::Args;
+use crate::crates;
 use crate::ecosystem;
 use crate::error::{Error, Result};
 use crate::extension;
 use crate::pythons::{self, Found, Python};
-use crate::sanitize::{self, nightly};
-use crate::session::Session;
+use crate::sanitize;
+use crate::session::{Lane, Session};
 use crate::tally::Runner;
 use crate::workspace;
 
@@ -20,16 +21,18 @@ Usage: cargo xtask test [--python PATH]... [--only rust|python|sanitizers] [--qu
   --python PATH   test on this Python only (or a version: 3.13), repeatable; else on the newest
                   fix of each release line found
   --only rust     the checks and tests that need no particular Python: format, lints, docs,
-                  crates without Python, models, benches compile
+                  crates without Python, models, the benches
   --only python   the tests of covet-interp, covet-py and covet_py on each Python
   --only sanitizers
                   of these only LeakSanitizer and ThreadSanitizer over covet-interp
   --quick         leave out the slow steps (named in the end): models, sanitizers, the soak
 
+Steps that need nothing of each other run side by side, as many as there are cores.
+
 With a nightly toolchain the newest Python's steps hold LeakSanitizer (tasks leak no block, interpreters
 none but CPython's own) and, with its component rust-src, ThreadSanitizer (no race in 11000 tasks), both
 over covet-interp/tests/rounds.rs. What is tested in small runs in full by hand:
-  cargo xtask python -- covet-py/tests/soak.py 180            pools that come and go
+  cargo xtask python -- covet-py/tests/soak.py 180            pools that come and go, or one that stays
   cargo xtask python -- covet-py/tests/storm.py               10000 signals; --latency: how soon Ctrl-C ends a wait
   cargo xtask python -- covet-py/tests/attribution.py         100000 tasks that fail in many ways
   cargo xtask python -- covet-py/tests/exit_matrix.py 50      ends of processes
@@ -37,6 +40,7 @@ over covet-interp/tests/rounds.rs. What is tested in small runs in full by hand:
   cargo test -p covet-interp --test ends -- --count 50        ends of Rust programs
   cargo test -p covet-interp --test no_memory -- --count 500  pools of whose allocations one fails
   cargo xtask ecosystem --tests                               packages from PyPI, in two interpreters
+  cargo xtask ecosystem --soak 600                            five of them side by side, with errors in between
   COVET_LIVES=200 cargo test -p covet-interp --test soak      borrowers and recycled interpreters
 
 The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything failed.
@@ -62,23 +66,55 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     };
     let started = Instant::now();
     let found = pythons::find(&options.named)?;
-    let mut session = Session::default();
+    let session = Session::default();
     let only = options.only.as_deref();
+    let mut lanes = Vec::new();
     if matches!(only, None | Some("rust")) {
-        check_rust(&found.pythons[0], options.quick, &mut session)?;
+        let python = &found.pythons[0];
+        println!("Python {} where the crates need one", python.label());
+        lanes = crates::lanes(python, options.quick, &session);
     }
     if only != Some("rust") {
-        let pythons = choose(&found, &mut session)?;
-        // They take minutes on each, and look at our code: one tells for all, unless asked.
-        let sanitized = pythons.iter().position(|python| !python.free_threaded);
-        for (i, python) in pythons.into_iter().enumerate() {
-            match only {
-                Some("sanitizers") => sanitize::check(python, &mut session)?,
-                _ => check_python(python, options.quick, sanitized == Some(i), &mut session)?,
+        let pythons = choose(&found, &session)?;
+        pythons.iter().for_each(|python| println!("{python}"));
+        lanes.extend(python_lanes(pythons, &options, &session));
+    }
+    session.side_by_side(lanes)?;
+    session.finish(started)
+}
+
+fn python_lanes<'a>(
+    pythons: Vec<&'a Python>,
+    options: &Options,
+    session: &'a Session,
+) -> Vec<Lane<'a>> {
+    let quick = options.quick;
+    if options.only.as_deref() == Some("sanitizers") {
+        // They share a folder.
+        let each = move |python: &&Python| sanitize::check(python, session);
+        return vec![Box::new(move || pythons.iter().try_for_each(each))];
+    }
+    let mut lanes: Vec<Lane<'a>> = Vec::new();
+    // They take minutes on each, and look at our code: one tells for all, unless asked.
+    let sanitized = match quick {
+        false => pythons.iter().position(|python| !python.free_threaded),
+        true => None,
+    };
+    for (i, &python) in pythons.iter().enumerate() {
+        if sanitized == Some(i) {
+            lanes.push(Box::new(|| sanitize::check(python, session)));
+        } else {
+            let reason = match quick {
+                true => "left out by --quick",
+                false => "run on one Python; --only sanitizers on each",
+            };
+            for step in [sanitize::LEAKS, sanitize::RACES] {
+                session.skip(format!("{} {step}: {reason}", python.label()));
             }
         }
+        lanes.push(Box::new(move || check_python(python, quick, session)));
     }
-    session.finish(started)
+    lanes
 }
 
 fn parse(mut args: Args) -> Result<Option<Options>> {
@@ -103,7 +139,7 @@ fn parse(mut args: Args) -> Result<Option<Options>> {
 }
 
 /// Returns the Pythons to test on: those named, or else the best of each release line.
-fn choose<'a>(found: &'a Found, session: &mut Session) -> Result<Vec<&'a Python>> {
+fn choose<'a>(found: &'a Found, session: &Session) -> Result<Vec<&'a Python>> {
     let mut chosen: Vec<&Python> = Vec::new();
     let mut left_out = Vec::new();
     for python in &found.pythons {
@@ -132,162 +168,8 @@ fn choose<'a>(found: &'a Found, session: &mut Session) -> Result<Vec<&'a Python>
     Ok(chosen)
 }
 
-/// The checks and tests that run once, whatever the number of Pythons.
-fn check_rust(python: &Python, quick: bool, session: &mut Session) -> Result<()> {
-    println!("Rust (with Python {} where one is needed)", python.label());
-    let target = workspace::target().join("checks");
-    let cargo = |words: &str| {
-        let mut cargo = workspace::cargo(&target);
-        cargo
-            .args(words.split(' '))
-            .env("PYO3_PYTHON", &python.executable);
-        cargo
-    };
-    for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
-        let there = cargo(command)
-            .arg("--version")
-            .output()
-            .is_ok_and(|out| out.status.success());
-        if !there {
-            session.fail(format!(
-                "{component}: expected `cargo {command}`; it is not installed. Add it with `rustup component add \
-                 {component}`"
-            ));
-        } else if command == "fmt" {
-            session.step("format", Runner::Check, cargo("fmt --all --check"))?;
-        } else {
-            session.step(
-                "lints (clippy)",
-                Runner::Check,
-                cargo("clippy --workspace --all-targets --locked -- -D warnings"),
-            )?;
-            // In the workspace the benches turn `async` on, and all others `std`.
-            for features in [
-                "--all-targets",
-                "--all-targets --features async",
-                "--no-default-features",
-            ] {
-                session.step(
-                    &format!("lints of covet-queue {features}"),
-                    Runner::Check,
-                    cargo(&format!(
-                        "clippy --package covet-queue {features} --locked -- -D warnings"
-                    )),
-                )?;
-            }
-        }
-    }
-    session.step(
-        "tests of the crates without Python",
-        Runner::Libtest,
-        cargo(
-            "test --workspace --exclude covet-interp --exclude covet-py --exclude covet-benches --locked \
-             --no-fail-fast",
-        ),
-    )?;
-    session.step(
-        "tests of covet-queue with the feature async",
-        Runner::Libtest,
-        cargo("test --package covet-queue --features async --locked --no-fail-fast"),
-    )?;
-    session.step(
-        "tests of covet-queue without std",
-        Runner::Libtest,
-        cargo("test --package covet-queue --no-default-features --locked --no-fail-fast"),
-    )?;
-    if quick {
-        let slow = ["documentation", "benches compile"]
-            .iter()
-            .chain(&QUEUE_STEPS);
-        for name in slow {
-            session.skip(format!("{name}: left out by --quick"));
-        }
-        return Ok(());
-    }
-    let mut doc = cargo("doc --workspace --no-deps --locked");
-    doc.env("RUSTDOCFLAGS", "-D warnings");
-    session.step("documentation", Runner::Check, doc)?;
-    session.step(
-        "benches compile",
-        Runner::Check,
-        cargo("check --package covet-benches --all-targets --locked"),
-    )?;
-    check_queue(session)
-}
-
-const QUEUE_STEPS: [&str; 5] = [
-    "models (loom)",
-    "random schedules (shuttle)",
-    "round trips in the real-time class",
-    "races (ThreadSanitizer)",
-    "undefined behaviour (miri)",
-];
-
-/// What is asked of the rings beyond their tests: by checkers that need a build of their own, and in the real-time class.
-fn check_queue(session: &mut Session) -> Result<()> {
-    let [models, random, real_time, races, undefined] = QUEUE_STEPS;
-    let cargo = |folder: &str, words: &str| {
-        let mut cargo = workspace::cargo(&workspace::target().join(folder));
-        cargo.args(words.split(' '));
-        cargo
-    };
-    for (name, checker) in [(models, "loom"), (random, "shuttle")] {
-        let words = format!(
-            "test --release --package covet-queue --features async --test {checker} --locked --no-fail-fast"
-        );
-        let mut cargo = cargo(checker, &words);
-        cargo.env("RUSTFLAGS", format!("--cfg {checker}"));
-        session.step(name, Runner::Libtest, cargo)?;
-    }
-
-    if succeeds(Command::new("chrt").args(["-f", "1", "true"])) {
-        let words =
-            "test --package covet-queue --test round_trips --locked -- --ignored --test-threads=1";
-        session.step(real_time, Runner::Libtest, cargo("checks", words))?;
-    } else {
-        session.skip(format!("{real_time}: `chrt -f 1 true` fails"));
-    }
-
-    match sanitize::missing("tsan") {
-        None => {
-            let words = format!(
-                "test --release --package covet-queue --test races --locked --target {} -- --test-threads=1",
-                sanitize::TARGET
-            );
-            let mut cargo = nightly("tsan", &words);
-            cargo
-                .env(
-                    "RUSTFLAGS",
-                    "--cfg tsan -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
-                )
-                .env("TSAN_OPTIONS", "suppressions=tests/races.supp");
-            session.step(races, Runner::Libtest, cargo)?;
-        }
-        Some(missing) => session.skip(format!("{races}: {missing}")),
-    }
-
-    if succeeds(&mut nightly("miri", "miri --version")) {
-        let words =
-            "miri test --package covet-queue --locked --test drops --test batch --test stress";
-        session.step(undefined, Runner::Libtest, nightly("miri", words))?;
-    } else {
-        session.skip(format!("{undefined}: the nightly toolchain has no miri"));
-    }
-    Ok(())
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    command.output().is_ok_and(|output| output.status.success())
-}
-
 /// The tests of everything that names Python, on one of them.
-fn check_python(
-    python: &Python,
-    quick: bool,
-    sanitized: bool,
-    session: &mut Session,
-) -> Result<()> {
-    println!("{python}");
+fn check_python(python: &Python, quick: bool, session: &Session) -> Result<()> {
     let target = extension::folder(python).join("tests");
     let library_folder = python.library_folder().map_err(Error::failed)?;
     let cargo = |words: &str| {
@@ -321,19 +203,6 @@ fn check_python(
         .env("DYLD_LIBRARY_PATH", library_folder);
     session.step(&name("examples in the documentation"), Runner::Libtest, doc)?;
 
-    if sanitized && !quick {
-        sanitize::check(python, session)?;
-    } else {
-        let reason = if quick {
-            "left out by --quick"
-        } else {
-            "run on one Python; --only sanitizers on each"
-        };
-        for step in [sanitize::LEAKS, sanitize::RACES] {
-            session.skip(format!("{}: {reason}", name(step)));
-        }
-    }
-
     let tests = workspace::root().join("covet-py/tests");
     if !has_python_tests(&tests) {
         session.skip(name(
@@ -356,9 +225,12 @@ fn check_python(
         }
     };
     session.pass(&built, started);
-    // A module that refuses, and whose arrays show memory: tests that need it skip, with their reasons, where it cannot be had.
-    if let Err(error) = environment.install(&["numpy>=2.2,<3"]) {
-        eprintln!("numpy cannot be installed for {}: {error}", python.label());
+    // Packages that refuse, one of them with arrays that show memory: tests that need one skip where it cannot be had.
+    for package in ["numpy>=2.2,<3", "pydantic>=2.11,<3"] {
+        if let Err(error) = environment.install(&[package]) {
+            let python = python.label();
+            eprintln!("{package} cannot be installed for {python}: {error}");
+        }
     }
     let mut pytest = Command::new(&environment.python);
     pytest

@@ -44,6 +44,10 @@ impl Record {
         *old = row;
     }
 
+    pub(super) fn set_soak(&mut self, found: Value) {
+        self.content["soak"] = found;
+    }
+
     pub(super) fn write(&self) -> Result<()> {
         fs::create_dir_all(folder()).context(|| format!("making {}", folder().display()))?;
         let text = format!("{:#}\n", self.content);
@@ -109,7 +113,7 @@ fn page_of(records: &Records) -> String {
     let mut page = String::from(
         "# Packages in interpreters with a GIL of their own\n\n\
          Written by `cargo xtask ecosystem --python VERSION [--tests]`; what each package is asked to do stands in\n\
-         [recipes.py](../xtask/ecosystem/recipes.py). A package *works* if two interpreters of one process, at the same time and\n\
+         [recipes](../xtask/ecosystem/recipes). A package *works* if two interpreters of one process, at the same time and\n\
          20 times over, get the main interpreter's answer, and the process ends well.\n\n",
     );
     for (line, record) in records {
@@ -131,6 +135,7 @@ fn page_of(records: &Records) -> String {
     packages(&mut page, records);
     failures(&mut page, records);
     suites(&mut page, records);
+    soaks(&mut page, records);
     page
 }
 
@@ -260,12 +265,50 @@ fn suites(page: &mut String, records: &Records) {
         page.push_str(
             "\n## Their own tests\n\n\
              How many pass in a process without Covet, and in each of two interpreters at the same time. *Not allowed*: passes in main,\n\
-             and asks for what no interpreter but main may do (fork, daemon threads). *Lost*: passes in main, and fails for another\n\
-             reason.\n\n\
+             and asks for what no interpreter but main may do (fork, handlers of signals). *Lost*: passes in main, and fails for\n\
+             another reason.\n\n\
              | package | Python | tests | main | two interpreters | not allowed | lost | s |\n|---|---|---|--:|--:|--:|--:|--:|\n",
         );
         page.extend(lines);
     }
+}
+
+fn soaks(page: &mut String, records: &Records) {
+    let lines: Vec<_> = records
+        .iter()
+        .filter(|(_, record)| record["soak"].is_object())
+        .map(|(line, record)| format!("- {line}: {}\n", soak(&record["soak"])))
+        .collect();
+    if !lines.is_empty() {
+        page.push_str(
+            "\n## For long\n\n\
+             Two interpreters and main use packages side by side, and every third task raises an error of theirs: `cargo xtask ecosystem\n\
+             --python VERSION --soak SECONDS`. The memory (PSS) is that of the second and of the last quarter of the time.\n\n",
+        );
+        page.extend(lines);
+    }
+}
+
+/// What was seen in a long use of packages, in a line.
+pub(super) fn soak(found: &Value) -> String {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    if let Some(why) = found["why"].as_str() {
+        return format!("{} s, **fails**: {why}", number(&found["seconds"]));
+    }
+    let tasks = &found["tasks"];
+    format!(
+        "{} s of {}: {} tasks in workers, {} in borrowed interpreters and {} in main, {} errors of theirs, {} wrong answers, \
+         {:.0} MiB, then {:.0}",
+        number(&found["seconds"]),
+        super::strings(&found["packages"]).join(", "),
+        tasks["worker"],
+        tasks["borrowed"],
+        tasks["main"],
+        found["errors"],
+        found["wrong"],
+        number(&found["warm_mib"]),
+        number(&found["last_mib"]),
+    )
 }
 
 #[cfg(test)]
