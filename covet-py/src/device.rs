@@ -8,7 +8,7 @@ use crate::array::layout::{Shape, View};
 use crate::array::methods::{fast, tuple_of};
 use crate::array::operand::{Number, Operand};
 use crate::array::{self, create};
-use crate::entry::{self, Kind, raise, slot};
+use crate::entry::{self, END, Kind, property, raise, slot};
 use crate::signature::Signature;
 use crate::state::{State, method};
 use covet_interp::raw::{Object, Raised};
@@ -154,7 +154,7 @@ static mut METHODS: [ffi::PyMethodDef; 6] = [
 ];
 
 macro_rules! properties {
-    ($($name:ident, $doc:literal, |$this:ident| $body:expr;)*) => {
+    ($($name:ident, $text:literal, $doc:literal, |$this:ident| $body:expr;)*) => {
         $(unsafe extern "C" fn $name(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
             // SAFETY: CPython calls this attached, with an instance.
             entry::object(|| unsafe {
@@ -164,32 +164,20 @@ macro_rules! properties {
         })*
 
         static mut PROPERTIES: [ffi::PyGetSetDef; 6] = [
-            $(ffi::PyGetSetDef {
-                name: concat!(stringify!($name), "\0").as_ptr().cast(),
-                get: Some($name),
-                set: None,
-                doc: $doc.as_ptr(),
-                closure: ptr::null_mut(),
-            },)*
-            ffi::PyGetSetDef {
-                name: ptr::null(),
-                get: None,
-                set: None,
-                doc: ptr::null(),
-                closure: ptr::null_mut(),
-            },
+            $(property($text, $name, $doc),)*
+            END,
         ];
     };
 }
 
 properties! {
-    shape, c"The lengths of its one or two dimensions.", |this| tuple_of(&this.shape.lengths[..this.shape.ndim]);
-    dtype, c"The name of the type of its elements.", |this| Object::string(this.values.dtype().name());
-    ndim, c"1 or 2.", |this| Object::owned(ffi::PyLong_FromSize_t(this.shape.ndim));
-    size, c"The number of elements.", |this| {
+    shape, c"shape", c"The lengths of its one or two dimensions.", |this| tuple_of(&this.shape.lengths[..this.shape.ndim]);
+    dtype, c"dtype", c"The name of the type of its elements.", |this| Object::string(this.values.dtype().name());
+    ndim, c"ndim", c"1 or 2.", |this| Object::owned(ffi::PyLong_FromSize_t(this.shape.ndim));
+    size, c"size", c"The number of elements.", |this| {
         Object::owned(ffi::PyLong_FromSize_t(with_values!(&this.values, x => x.len())))
     };
-    device, c"Where it is, such as \"cuda:0\".", |this| Object::string(&device_name(&this.values));
+    device, c"device", c"Where it is, such as \"cuda:0\".", |this| Object::string(&device_name(&this.values));
 }
 
 fn device_name(values: &Values) -> String {

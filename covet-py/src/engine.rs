@@ -4,7 +4,7 @@ use crate::array::expression;
 use crate::array::operand::Operand;
 use crate::array::reduce::{Reduction, Wish, reduce};
 use crate::array::{create, map, product, reduce as reductions};
-use crate::entry::{self, Kind, raise, slot};
+use crate::entry::{self, END, Kind, property, raise, slot};
 use crate::signature::Signature;
 use crate::state::{State, method};
 use covet_interp::ffi;
@@ -56,20 +56,12 @@ static mut METHODS: [ffi::PyMethodDef; 15] = methods! {
 };
 
 static mut PROPERTIES: [ffi::PyGetSetDef; 2] = [
-    ffi::PyGetSetDef {
-        name: c"num_threads".as_ptr(),
-        get: Some(num_threads),
-        set: None,
-        doc: c"How many threads a call may use, the calling one included.".as_ptr(),
-        closure: ptr::null_mut(),
-    },
-    ffi::PyGetSetDef {
-        name: ptr::null(),
-        get: None,
-        set: None,
-        doc: ptr::null(),
-        closure: ptr::null_mut(),
-    },
+    property(
+        c"num_threads",
+        num_threads,
+        c"How many threads a call may use, the calling one included.",
+    ),
+    END,
 ];
 
 /// Makes the type for a module.

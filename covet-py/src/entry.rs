@@ -289,6 +289,30 @@ pub(crate) const fn slot(number: c_int, pointer: *mut c_void) -> ffi::PyType_Slo
     }
 }
 
+/// An attribute that is read by a function.
+pub(crate) const fn property(
+    name: &'static CStr,
+    get: ffi::getter,
+    doc: &'static CStr,
+) -> ffi::PyGetSetDef {
+    ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        set: None,
+        doc: doc.as_ptr(),
+        closure: ptr::null_mut(),
+    }
+}
+
+/// What ends a table of them.
+pub(crate) const END: ffi::PyGetSetDef = ffi::PyGetSetDef {
+    name: ptr::null(),
+    get: None,
+    set: None,
+    doc: ptr::null(),
+    closure: ptr::null_mut(),
+};
+
 /// A tuple of what is made there; the first failure counts. Called attached.
 pub(crate) fn tuple<I>(items: I) -> Result<Object, Raised>
 where

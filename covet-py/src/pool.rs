@@ -1,6 +1,6 @@
 //! `_native.Pool`, the base of `covet_py.PoolExecutor`: interpreters that run Python functions.
 
-use crate::entry::{self, Arguments, Kind, raise, slot};
+use crate::entry::{self, Arguments, END, Kind, property, raise, slot};
 use crate::errors::{raise_error, raise_remote};
 use crate::state::{Once, State, method};
 use crate::{explain, map, stats, task};
@@ -159,28 +159,8 @@ static mut PROPERTIES: [ffi::PyGetSetDef; 5] = [
     ),
     property(c"_closed", closed, c"Whether it takes no more tasks."),
     property(c"_broken", broken, c"Why no worker could start, or False."),
-    ffi::PyGetSetDef {
-        name: ptr::null(),
-        get: None,
-        set: None,
-        doc: ptr::null(),
-        closure: ptr::null_mut(),
-    },
+    END,
 ];
-
-const fn property(
-    name: &'static std::ffi::CStr,
-    get: ffi::getter,
-    doc: &'static std::ffi::CStr,
-) -> ffi::PyGetSetDef {
-    ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set: None,
-        doc: doc.as_ptr(),
-        closure: ptr::null_mut(),
-    }
-}
 
 /// Makes the type for a module.
 ///

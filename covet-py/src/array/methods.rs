@@ -6,12 +6,12 @@ use super::create::{copy_of, read_item};
 use super::dtype::DType;
 use super::layout::{Shape, View};
 use super::{dlpack, fields, index, kind_error, make, reduce, share, text};
-use crate::entry::{self, Kind};
+use crate::entry::{self, END, Kind, property};
 use crate::signature::{Signature, flag};
 use crate::state::method;
 use covet_interp::ffi;
 use covet_interp::raw::{Object, Raised};
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
 
@@ -232,24 +232,8 @@ pub(crate) static mut PROPERTIES: [ffi::PyGetSetDef; 12] = [
         interface,
         c"The memory, for NumPy and whoever reads this protocol (version 3).",
     ),
-    ffi::PyGetSetDef {
-        name: ptr::null(),
-        get: None,
-        set: None,
-        doc: ptr::null(),
-        closure: ptr::null_mut(),
-    },
+    END,
 ];
-
-const fn property(name: &'static CStr, get: ffi::getter, doc: &'static CStr) -> ffi::PyGetSetDef {
-    ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set: None,
-        doc: doc.as_ptr(),
-        closure: ptr::null_mut(),
-    }
-}
 
 /// A tuple of ints.
 ///

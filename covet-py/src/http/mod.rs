@@ -26,8 +26,6 @@ use covet_interp::ffi;
 use covet_interp::raw::{Object, Raised};
 use covet_native::Error;
 use names::Names;
-use std::ffi::CStr;
-use std::ptr;
 
 /// What the state of the module keeps for messages.
 pub(crate) struct Http {
@@ -107,27 +105,3 @@ fn raise_wrong(
     let _ = raise();
     Raised
 }
-
-/// An attribute that is read by a function.
-pub(crate) const fn property(
-    name: &'static CStr,
-    get: ffi::getter,
-    doc: &'static CStr,
-) -> ffi::PyGetSetDef {
-    ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set: None,
-        doc: doc.as_ptr(),
-        closure: ptr::null_mut(),
-    }
-}
-
-/// What ends a table of them.
-pub(crate) const END: ffi::PyGetSetDef = ffi::PyGetSetDef {
-    name: ptr::null(),
-    get: None,
-    set: None,
-    doc: ptr::null(),
-    closure: ptr::null_mut(),
-};

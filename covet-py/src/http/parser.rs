@@ -1,8 +1,8 @@
 //! `covet_py.RequestParser`: requests from the pieces of a connection.
 
 use super::message::Message;
-use super::{END, property, raise_http, request, text};
-use crate::entry::{self, Kind, raise, slot};
+use super::{raise_http, request, text};
+use crate::entry::{self, END, Kind, property, raise, slot};
 use crate::pool::none;
 use crate::signature::Signature;
 use crate::state::{State, method};

@@ -6,8 +6,8 @@
 
 use super::lazy::Lazy;
 use super::message::{Message, Wrong};
-use super::{END, access, property, raise_http, text};
-use crate::entry::{self, Kind, raise, slot};
+use super::{access, raise_http, text};
+use crate::entry::{self, END, Kind, property, raise, slot};
 use crate::signature::Signature;
 use crate::state::State;
 use covet_interp::ffi;

@@ -2,8 +2,7 @@
 
 use super::answer::RESPONSES;
 use super::text::{self, expected};
-use super::{END, property};
-use crate::entry::{self, Arguments, Kind, raise, slot};
+use crate::entry::{self, Arguments, END, Kind, property, raise, slot};
 use crate::pool::none;
 use crate::signature::{Signature, flag};
 use crate::state::method;
