@@ -34,7 +34,7 @@
 //!
 //! # Threads
 //!
-//! A call that is estimated to take more than 40 µs is shared with a pool: rayon's, or one's own. [`par::Pool`] says more.
+//! A call that is estimated to take more than 100 µs is shared with a pool: rayon's, or one's own. [`par::Pool`] says more.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("covet-simd counts elements in 64 bits");

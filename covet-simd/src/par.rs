@@ -5,7 +5,8 @@
 //! has the same bits for any number of threads. The calling thread takes its share: whoever of the pool comes late finds less
 //! to do, or nothing.
 //!
-//! Waking a thread of a pool costs 10 µs and more, and what it reads is in the cache of another core, so a call that is estimated to take less than [`WORTHWHILE`] stays on its thread.
+//! Waking a thread of a pool costs 10 µs and more, and what it reads is in the cache of another core, so a call that is estimated
+//! to take less than [`WORTHWHILE`] stays on its thread.
 
 use std::cell::Cell;
 use std::ops::Range;

@@ -36,6 +36,13 @@ pub trait Set: Copy {
     ///
     /// As all of this module.
     unsafe fn prefetch<T>(_: *const T) {}
+
+    /// Lets other threads see what [`Vector::stream`] stored before they see what is stored from here on.
+    ///
+    /// # Safety
+    ///
+    /// As all of this module.
+    unsafe fn fence() {}
 }
 
 /// A vector of numbers. Integers wrap.
@@ -49,6 +56,11 @@ pub trait Vector: Copy {
     unsafe fn splat(value: Self::Element) -> Self;
     unsafe fn load(from: *const Self::Element) -> Self;
     unsafe fn store(self, to: *mut Self::Element);
+    /// Stores to a multiple of [`BYTES`] and past the caches, where the set can. [`Set::fence`] comes behind the last one.
+    unsafe fn stream(self, to: *mut Self::Element) {
+        // SAFETY: promised by the caller.
+        unsafe { self.store(to) }
+    }
     /// Loads the first `count` lanes; the others are those of `self`.
     unsafe fn load_first(self, count: usize, from: *const Self::Element) -> Self;
     /// Stores the first `count` lanes.

@@ -38,6 +38,11 @@ impl Set for Avx2 {
     unsafe fn prefetch<T>(from: *const T) {
         _mm_prefetch::<_MM_HINT_T0>(from.cast());
     }
+
+    #[inline(always)]
+    unsafe fn fence() {
+        _mm_sfence();
+    }
 }
 
 pub(crate) fn is_available() -> bool {
@@ -52,7 +57,7 @@ pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 
 macro_rules! vector {
     ($name:ident, $element:ty, $register:ty, $half:literal,
-     splat $splat:ident, load $load:ident, store $store:ident, mask_load $mask_load:ident,
+     splat $splat:ident, load $load:ident, store $store:ident, stream $stream:ident, mask_load $mask_load:ident,
      mask_store $mask_store:ident, first $first:ident, add $add:ident, sub $sub:ident, mul $mul:ident,
      mul_add $mul_add:ident, neg $neg:ident, abs $abs:ident, min $min:ident, max $max:ident,
      select $select:ident, equal $equal:ident, unordered $unordered:ident, bits $bits:ident) => {
@@ -77,6 +82,11 @@ macro_rules! vector {
             unsafe fn store(self, to: *mut $element) {
                 $store(to.cast(), self.0);
                 $store(to.add($half).cast(), self.1);
+            }
+            #[inline(always)]
+            unsafe fn stream(self, to: *mut $element) {
+                $stream(to.cast(), self.0);
+                $stream(to.add($half).cast(), self.1);
             }
             #[inline(always)]
             unsafe fn load_first(self, count: usize, from: *const $element) -> Self {
@@ -171,23 +181,23 @@ macro_rules! registers {
 }
 
 vector!(F32, f32, __m256, 8,
-    splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps, mask_load _mm256_maskload_ps,
+    splat _mm256_set1_ps, load _mm256_loadu_ps, store _mm256_storeu_ps, stream _mm256_stream_ps, mask_load _mm256_maskload_ps,
     mask_store _mm256_maskstore_ps, first first_of_16, add _mm256_add_ps, sub _mm256_sub_ps, mul _mm256_mul_ps,
     mul_add _mm256_fmadd_ps, neg neg_ps, abs abs_ps, min _mm256_min_ps, max _mm256_max_ps,
     select _mm256_blendv_ps, equal equal_ps, unordered unordered_ps, bits _mm256_movemask_ps);
 vector!(F64, f64, __m256d, 4,
-    splat _mm256_set1_pd, load _mm256_loadu_pd, store _mm256_storeu_pd, mask_load _mm256_maskload_pd,
+    splat _mm256_set1_pd, load _mm256_loadu_pd, store _mm256_storeu_pd, stream _mm256_stream_pd, mask_load _mm256_maskload_pd,
     mask_store _mm256_maskstore_pd, first first_of_8, add _mm256_add_pd, sub _mm256_sub_pd, mul _mm256_mul_pd,
     mul_add _mm256_fmadd_pd, neg neg_pd, abs abs_pd, min _mm256_min_pd, max _mm256_max_pd,
     select _mm256_blendv_pd, equal equal_pd, unordered unordered_pd, bits _mm256_movemask_pd);
 vector!(I32, i32, __m256i, 8,
-    splat _mm256_set1_epi32, load _mm256_loadu_si256, store _mm256_storeu_si256,
+    splat _mm256_set1_epi32, load _mm256_loadu_si256, store _mm256_storeu_si256, stream _mm256_stream_si256,
     mask_load _mm256_maskload_epi32, mask_store _mm256_maskstore_epi32, first first_of_16,
     add _mm256_add_epi32, sub _mm256_sub_epi32, mul _mm256_mullo_epi32, mul_add mul_add_epi32, neg neg_epi32,
     abs _mm256_abs_epi32, min _mm256_min_epi32, max _mm256_max_epi32, select _mm256_blendv_epi8,
     equal _mm256_cmpeq_epi32, unordered never, bits bits_epi32);
 vector!(I64, i64, __m256i, 4,
-    splat _mm256_set1_epi64x, load _mm256_loadu_si256, store _mm256_storeu_si256,
+    splat _mm256_set1_epi64x, load _mm256_loadu_si256, store _mm256_storeu_si256, stream _mm256_stream_si256,
     mask_load _mm256_maskload_epi64, mask_store _mm256_maskstore_epi64, first first_of_8,
     add _mm256_add_epi64, sub _mm256_sub_epi64, mul mul_epi64, mul_add mul_add_epi64, neg neg_epi64,
     abs abs_epi64, min min_epi64, max max_epi64, select _mm256_blendv_epi8,

@@ -32,6 +32,11 @@ impl Set for Avx512 {
     unsafe fn prefetch<T>(from: *const T) {
         _mm_prefetch::<_MM_HINT_T0>(from.cast());
     }
+
+    #[inline(always)]
+    unsafe fn fence() {
+        _mm_sfence();
+    }
 }
 
 pub(crate) fn is_available() -> bool {
@@ -49,7 +54,7 @@ pub(crate) unsafe fn run<K: Kernel>(kernel: K) -> K::Output {
 
 macro_rules! vector {
     ($name:ident, $element:ty, $register:ty, $mask:ty,
-     splat $splat:ident, load $load:ident, store $store:ident, load_first $load_first:ident,
+     splat $splat:ident, load $load:ident, store $store:ident, stream $stream:ident, load_first $load_first:ident,
      store_first $store_first:ident, add $add:ident, sub $sub:ident, mul $mul:ident, mul_add $mul_add:ident,
      neg $neg:ident, abs $abs:ident, min $min:ident, max $max:ident, select $select:ident, equal $equal:expr,
      unordered $unordered:expr) => {
@@ -73,6 +78,10 @@ macro_rules! vector {
             #[inline(always)]
             unsafe fn store(self, to: *mut $element) {
                 $store(to.cast(), self.0)
+            }
+            #[inline(always)]
+            unsafe fn stream(self, to: *mut $element) {
+                $stream(to.cast(), self.0)
             }
             #[inline(always)]
             unsafe fn load_first(self, count: usize, from: *const $element) -> Self {
@@ -143,26 +152,26 @@ macro_rules! vector {
 }
 
 vector!(F32, f32, __m512, __mmask16,
-    splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps, load_first _mm512_mask_loadu_ps,
+    splat _mm512_set1_ps, load _mm512_loadu_ps, store _mm512_storeu_ps, stream _mm512_stream_ps, load_first _mm512_mask_loadu_ps,
     store_first _mm512_mask_storeu_ps, add _mm512_add_ps, sub _mm512_sub_ps, mul _mm512_mul_ps,
     mul_add _mm512_fmadd_ps, neg neg_ps, abs _mm512_abs_ps,
     min _mm512_min_ps, max _mm512_max_ps, select _mm512_mask_blend_ps,
     equal _mm512_cmp_ps_mask::<_CMP_EQ_OQ>, unordered _mm512_cmp_ps_mask::<_CMP_UNORD_Q>);
 vector!(F64, f64, __m512d, __mmask8,
-    splat _mm512_set1_pd, load _mm512_loadu_pd, store _mm512_storeu_pd, load_first _mm512_mask_loadu_pd,
+    splat _mm512_set1_pd, load _mm512_loadu_pd, store _mm512_storeu_pd, stream _mm512_stream_pd, load_first _mm512_mask_loadu_pd,
     store_first _mm512_mask_storeu_pd, add _mm512_add_pd, sub _mm512_sub_pd, mul _mm512_mul_pd,
     mul_add _mm512_fmadd_pd, neg neg_pd, abs _mm512_abs_pd,
     min _mm512_min_pd, max _mm512_max_pd, select _mm512_mask_blend_pd,
     equal _mm512_cmp_pd_mask::<_CMP_EQ_OQ>, unordered _mm512_cmp_pd_mask::<_CMP_UNORD_Q>);
 vector!(I32, i32, __m512i, __mmask16,
-    splat _mm512_set1_epi32, load _mm512_loadu_si512, store _mm512_storeu_si512,
+    splat _mm512_set1_epi32, load _mm512_loadu_si512, store _mm512_storeu_si512, stream _mm512_stream_si512,
     load_first _mm512_mask_loadu_epi32, store_first _mm512_mask_storeu_epi32, add _mm512_add_epi32,
     sub _mm512_sub_epi32, mul _mm512_mullo_epi32, mul_add mul_add_epi32,
     neg neg_epi32, abs _mm512_abs_epi32,
     min _mm512_min_epi32, max _mm512_max_epi32, select _mm512_mask_blend_epi32,
     equal _mm512_cmpeq_epi32_mask, unordered never);
 vector!(I64, i64, __m512i, __mmask8,
-    splat _mm512_set1_epi64, load _mm512_loadu_si512, store _mm512_storeu_si512,
+    splat _mm512_set1_epi64, load _mm512_loadu_si512, store _mm512_storeu_si512, stream _mm512_stream_si512,
     load_first _mm512_mask_loadu_epi64, store_first _mm512_mask_storeu_epi64, add _mm512_add_epi64,
     sub _mm512_sub_epi64, mul _mm512_mullo_epi64, mul_add mul_add_epi64,
     neg neg_epi64, abs _mm512_abs_epi64,

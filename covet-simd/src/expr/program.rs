@@ -7,7 +7,7 @@ use crate::dispatch::Level;
 use crate::element::Element;
 use crate::error::Error;
 use crate::expr::parse::{Id, Literal, Node, Parsed};
-use crate::kernels::map::{self, Operand};
+use crate::kernels::map::{self, Operand, Output};
 use crate::op::{Binary, Ternary, Unary};
 
 /// The bytes of a register: with two or three of them, and as much of each operand, a tile stays in the caches of one core.
@@ -192,7 +192,13 @@ impl<T: Element> Bound<'_, T> {
     ///
     /// `level` must be available; the operands must be good for reads, and `out` for writes, of `n` elements. `out` may be an
     /// operand, and must not overlap one otherwise. There are as many operands as the program knows.
-    pub(super) unsafe fn run(&self, level: Level, n: usize, operands: &[Operand<T>], out: *mut T) {
+    pub(super) unsafe fn run(
+        &self,
+        level: Level,
+        n: usize,
+        operands: &[Operand<T>],
+        out: Output<T>,
+    ) {
         let length = Self::TILE.min(n.next_multiple_of(16));
         let lines = self.program.registers * length * size_of::<T>() / size_of::<Line>();
         let mut room: Vec<MaybeUninit<Line>> = Vec::with_capacity(lines);
@@ -217,8 +223,11 @@ impl<T: Element> Bound<'_, T> {
                     },
                 };
                 let to = match step.to {
-                    Some(index) => registers.wrapping_add(index * length),
-                    None => out.wrapping_add(start),
+                    Some(index) => Output::cached(registers.wrapping_add(index * length)),
+                    None => Output {
+                        first: out.first.wrapping_add(start),
+                        ..out
+                    },
                 };
                 // SAFETY: registers have room for a tile and are written before they are read; only the last step writes to
                 // `out`, after all have read this tile. `bind` has checked the operations.
@@ -227,7 +236,7 @@ impl<T: Element> Bound<'_, T> {
                         Action::Copy(x) => {
                             let x = at(x);
                             for i in 0..count {
-                                to.add(i).write(x.first.add(i * x.step).read());
+                                to.first.add(i).write(x.first.add(i * x.step).read());
                             }
                         }
                         Action::Unary(op, [x]) => T::unary(level, op, count, at(x), to),

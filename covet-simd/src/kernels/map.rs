@@ -17,6 +17,25 @@ pub struct Operand<T> {
     pub(crate) step: usize,
 }
 
+/// Elements to write, side by side.
+#[derive(Clone, Copy)]
+pub struct Output<T> {
+    /// The first element.
+    pub(crate) first: *mut T,
+    /// Whether they go past the caches, which saves reading the lines that they overwrite. Not where an operand is overwritten: its
+    /// lines have been read.
+    pub(crate) streamed: bool,
+}
+
+impl<T> Output<T> {
+    pub(crate) const fn cached(first: *mut T) -> Self {
+        Self {
+            first,
+            streamed: false,
+        }
+    }
+}
+
 /// What is done to `N` elements.
 trait Operation<T: Number, const N: usize>: Copy {
     /// Inlined, as all with vectors.
@@ -27,7 +46,7 @@ struct Map<T, F, const N: usize> {
     operation: F,
     n: usize,
     inputs: [Operand<T>; N],
-    out: *mut T,
+    out: Output<T>,
 }
 
 /// Vectors in a round of the loop.
@@ -44,25 +63,17 @@ impl<T: Number, F: Operation<T, N>, const N: usize> Kernel for Map<T, F, N> {
         let lanes = T::Vector::<S>::LANES;
         // SAFETY: the set is available and there are n elements of each operand, says the caller.
         unsafe {
-            let zero = T::Vector::<S>::splat(T::ZERO);
-            let mut inputs = [zero; N];
             let mut i = 0;
             if self.n >= WORTH_ALIGNING {
                 // Whole lines are written from here on.
-                let head = self.out.align_offset(BYTES).min(lanes);
-                self.part::<S>(0, head);
-                i = head;
+                i = self.out.first.align_offset(BYTES).min(lanes);
+                self.part::<S>(0, i);
             }
-            while i + UNROLL * lanes <= self.n {
-                for k in 0..UNROLL {
-                    let at = i + k * lanes;
-                    for (input, x) in inputs.iter_mut().zip(&self.inputs) {
-                        *input = Vector::load(x.first.add(at * x.step));
-                    }
-                    self.operation.apply::<S>(inputs).store(self.out.add(at));
-                }
-                i += UNROLL * lanes;
-            }
+            let whole_lines = self.out.first.add(i).addr() % BYTES == 0;
+            i = match self.out.streamed && whole_lines {
+                true => self.rounds::<S, true>(i),
+                false => self.rounds::<S, false>(i),
+            };
             while i < self.n {
                 let count = lanes.min(self.n - i);
                 self.part::<S>(i, count);
@@ -73,6 +84,35 @@ impl<T: Number, F: Operation<T, N>, const N: usize> Kernel for Map<T, F, N> {
 }
 
 impl<T: Number, F: Operation<T, N>, const N: usize> Map<T, F, N> {
+    /// Computes elements from `i` on while there are enough for a round; returns how far it came. `STREAMED`: the output has whole
+    /// lines from `i` on.
+    #[inline(always)]
+    unsafe fn rounds<S: Set, const STREAMED: bool>(&self, mut i: usize) -> usize {
+        let lanes = T::Vector::<S>::LANES;
+        // SAFETY: the set is available and these are among the n elements, says the caller.
+        unsafe {
+            let mut inputs = [T::Vector::<S>::splat(T::ZERO); N];
+            while i + UNROLL * lanes <= self.n {
+                for k in 0..UNROLL {
+                    let at = i + k * lanes;
+                    for (input, x) in inputs.iter_mut().zip(&self.inputs) {
+                        *input = Vector::load(x.first.add(at * x.step));
+                    }
+                    let result = self.operation.apply::<S>(inputs);
+                    match STREAMED {
+                        true => result.stream(self.out.first.add(at)),
+                        false => result.store(self.out.first.add(at)),
+                    }
+                }
+                i += UNROLL * lanes;
+            }
+            if STREAMED {
+                S::fence();
+            }
+        }
+        i
+    }
+
     /// Computes `count` elements from `start` on, at most a vector of them.
     #[inline(always)]
     unsafe fn part<S: Set>(&self, start: usize, count: usize) {
@@ -84,7 +124,7 @@ impl<T: Number, F: Operation<T, N>, const N: usize> Map<T, F, N> {
                 *input = zero.load_first(count, x.first.add(start * x.step));
             }
             let result = self.operation.apply::<S>(inputs);
-            result.store_first(count, self.out.add(start));
+            result.store_first(count, self.out.first.add(start));
         }
     }
 }
@@ -177,7 +217,7 @@ pub(crate) unsafe fn ternary<T: Number>(
     op: Ternary,
     n: usize,
     inputs: [Operand<T>; 3],
-    out: *mut T,
+    out: Output<T>,
 ) {
     // SAFETY: promised by the caller.
     unsafe {
@@ -193,7 +233,7 @@ unsafe fn map<T: Number, F: Operation<T, N>, const N: usize>(
     operation: F,
     n: usize,
     inputs: [Operand<T>; N],
-    out: *mut T,
+    out: Output<T>,
 ) {
     // SAFETY: promised by the caller.
     unsafe {
@@ -252,7 +292,7 @@ macro_rules! number {
                 unsafe { run(level, ColumnSums { rows, totals }) }
             }
 
-            unsafe fn unary(level: Level, op: Unary, n: usize, x: Operand<Self>, out: *mut Self) {
+            unsafe fn unary(level: Level, op: Unary, n: usize, x: Operand<Self>, out: Output<Self>) {
                 // SAFETY: promised by the caller.
                 unsafe {
                     match op {
@@ -266,7 +306,7 @@ macro_rules! number {
                 }
             }
 
-            unsafe fn binary(level: Level, op: Binary, n: usize, x: [Operand<Self>; 2], out: *mut Self) {
+            unsafe fn binary(level: Level, op: Binary, n: usize, x: [Operand<Self>; 2], out: Output<Self>) {
                 // SAFETY: promised by the caller.
                 unsafe {
                     match op {

@@ -4,7 +4,7 @@ use std::ops::{Add, Mul};
 
 use crate::dispatch::Level;
 use crate::kernels::columns::Rows;
-use crate::kernels::map::Operand;
+use crate::kernels::map::{Operand, Output};
 use crate::kernels::sum::{Accumulate, Carry, Total};
 use crate::op::{Binary, Unary};
 use crate::vector::{RealVector, Set, Vector};
@@ -35,9 +35,9 @@ pub trait Number: Copy + Send + Sync + PartialEq + PartialOrd + 'static {
     unsafe fn column_sums(level: Level, rows: Rows<Self>, totals: &mut [Self::Total]);
 
     /// `op` is one that the type supports.
-    unsafe fn unary(level: Level, op: Unary, n: usize, x: Operand<Self>, out: *mut Self);
+    unsafe fn unary(level: Level, op: Unary, n: usize, x: Operand<Self>, out: Output<Self>);
     /// `op` is one that the type supports.
-    unsafe fn binary(level: Level, op: Binary, n: usize, x: [Operand<Self>; 2], out: *mut Self);
+    unsafe fn binary(level: Level, op: Binary, n: usize, x: [Operand<Self>; 2], out: Output<Self>);
 }
 
 /// A floating-point type, with the constants of its elementary functions; see [`math`](crate::math).
