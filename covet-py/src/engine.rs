@@ -78,7 +78,7 @@ pub(crate) unsafe fn make_type(module: *mut ffi::PyObject) -> Result<Object, Rai
             ffi::Py_tp_doc,
             c"ComputeEngine(num_threads=None)\n--\n\n\
             The functions of covet_py.numeric on so many threads, the calling one included: with None on those that all share, as\n\
-            many as there are cores. A call uses others only if it takes more than some forty microseconds, and gives the GIL up\n\
+            many as there are cores. A call uses others only if it takes more than a tenth of a millisecond, and gives the GIL up\n\
             while it computes. Results do not depend on the number of threads, but for the last bits of large products of\n\
             matrices. The threads end with the engine.\n\n\
             Raises ValueError for num_threads below 1 or above 1024."
@@ -262,11 +262,11 @@ unsafe extern "C" fn evaluate(
             }
             let text = text_of(*arguments, "an expression")?;
             let mut operands = expression::named(keywords, arguments.add(1))?;
-            let out = operands.iter().position(|(name, _)| name == "out");
+            let out = operands.iter().position(|&(name, _)| name == "out");
             let out = out.map(|place| operands.remove(place).1);
             let out = out.filter(|&out| out != ffi::Py_None());
             let out = out.unwrap_or(ptr::null_mut());
-            expression::evaluate(kind, &text, &operands, out)
+            expression::evaluate(kind, text, &operands, out)
         })
     }
 }
@@ -290,7 +290,7 @@ unsafe extern "C" fn parallel_map(
             let text = text_of(operation, "the name of an operation, or an expression of x")?;
             match Unary::ALL.iter().find(|known| known.name() == text) {
                 Some(&known) => map::unary(kind, known, Operand::read(x, kind)?, out),
-                None => expression::evaluate(kind, &text, &[("x".to_owned(), x)], out),
+                None => expression::evaluate(kind, text, &[("x", x)], out),
             }
         })
     }
@@ -326,18 +326,17 @@ unsafe extern "C" fn parallel_reduce(
 /// The text of a `str` that is to be `what`.
 ///
 /// # Safety
-/// Attached; `object` is alive.
-unsafe fn text_of(object: *mut ffi::PyObject, what: &str) -> Result<String, Raised> {
+/// Attached; `object` is alive for `'a`.
+unsafe fn text_of<'a>(object: *mut ffi::PyObject, what: &str) -> Result<&'a str, Raised> {
     // SAFETY: as promised.
     unsafe {
-        if ffi::PyUnicode_Check(object) == 0 {
+        entry::utf8(object)?.ok_or_else(|| {
             let found = create::type_name(object);
-            return Err(raise(
+            raise(
                 Kind::Type,
                 &format!("expected {what}, a str, found {found}"),
-            ));
-        }
-        Ok(Object::borrowed(object)?.text())
+            )
+        })
     }
 }
 

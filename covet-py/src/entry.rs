@@ -313,6 +313,30 @@ pub(crate) const END: ffi::PyGetSetDef = ffi::PyGetSetDef {
     closure: ptr::null_mut(),
 };
 
+/// The text of a `str`, which keeps it in UTF-8 from then on; `None` for another type.
+///
+/// # Errors
+/// [`Raised`] with `UnicodeEncodeError` for a lone surrogate.
+///
+/// # Safety
+/// Attached; `object` is alive for `'a`.
+#[inline]
+pub(crate) unsafe fn utf8<'a>(object: *mut ffi::PyObject) -> Result<Option<&'a str>, Raised> {
+    let mut length = 0;
+    // SAFETY: attached and alive; the text belongs to the str, which never changes.
+    unsafe {
+        if ffi::PyUnicode_Check(object) == 0 {
+            return Ok(None);
+        }
+        let data = ffi::PyUnicode_AsUTF8AndSize(object, &mut length);
+        if data.is_null() {
+            return Err(Raised);
+        }
+        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length as usize);
+        Ok(Some(std::str::from_utf8_unchecked(bytes)))
+    }
+}
+
 /// A tuple of what is made there; the first failure counts. Called attached.
 pub(crate) fn tuple<I>(items: I) -> Result<Object, Raised>
 where

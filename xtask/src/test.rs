@@ -236,8 +236,7 @@ fn check_python(python: &Python, quick: bool, session: &Session) -> Result<()> {
     pytest
         .current_dir(workspace::root())
         .args(
-            "-m pytest -q -rsx --tb=short -p no:cacheprovider -o faulthandler_timeout=300 \
-             -o tmp_path_retention_policy=failed"
+            "-m pytest -q -rsx --tb=short -p no:cacheprovider -o faulthandler_timeout=300"
                 .split(' '),
         )
         .arg(&tests);

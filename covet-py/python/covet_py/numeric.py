@@ -8,7 +8,7 @@
 
 They are no attributes of `covet_py` itself, where `sum`, `min` or `abs` would hide Python's own. They work in every interpreter, and
 cost a fraction of a microsecond beside the computation. A function gives the GIL up if it takes more than some five
-microseconds, and uses other threads if it takes more than some forty; the result does not depend on their number, but for the
+microseconds, and uses other threads if it takes more than a hundred; the result does not depend on their number, but for the
 last bits of large products of matrices.
 
 Without `axis`, what makes one number of many returns a Python number. Everything else returns a new `Array`, or writes into `out`, an

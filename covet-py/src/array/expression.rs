@@ -4,10 +4,46 @@ use super::dtype::DType;
 use super::kernels;
 use super::layout::{Shape, View};
 use super::operand::{Output, Side};
-use crate::entry::{Kind, raise};
+use crate::entry::{self, Kind, raise};
 use covet_interp::ffi;
 use covet_interp::raw::{Object, Raised};
 use covet_simd::{Error, Expression};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// An expression, and what it was read from.
+struct Parsed {
+    text: String,
+    expression: Expression,
+}
+
+/// How many a thread keeps: a program has few, and more of them would take longer to look through than to read again.
+const KEPT: usize = 8;
+
+thread_local! {
+    /// The expressions that this thread computed last, the latest first.
+    static RECENT: RefCell<Vec<Rc<Parsed>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Parsed {
+    fn new(text: &str, names: &[&str]) -> Result<Rc<Self>, Error> {
+        RECENT.with_borrow_mut(|recent| {
+            let is_it = |one: &Rc<Self>| {
+                one.text == text && one.expression.operands().eq(names.iter().copied())
+            };
+            match recent.iter().position(is_it) {
+                Some(at) => recent[..=at].rotate_right(1),
+                None => {
+                    let expression = Expression::parse(text, names)?;
+                    let text = text.to_owned();
+                    recent.truncate(KEPT - 1);
+                    recent.insert(0, Rc::new(Self { text, expression }));
+                }
+            }
+            Ok(recent[0].clone())
+        })
+    }
+}
 
 /// The value of an expression whose operands have these names. Numbers take the dtype of the arrays, shapes repeat as NumPy's do.
 ///
@@ -20,11 +56,11 @@ use covet_simd::{Error, Expression};
 pub(crate) unsafe fn evaluate(
     kind: *mut ffi::PyTypeObject,
     text: &str,
-    operands: &[(String, *mut ffi::PyObject)],
+    operands: &[(&str, *mut ffi::PyObject)],
     out: *mut ffi::PyObject,
 ) -> Result<Object, Raised> {
-    let names: Vec<_> = operands.iter().map(|(name, _)| name.as_str()).collect();
-    let expression = Expression::parse(text, &names).map_err(|error| refuse(&error))?;
+    let names: Vec<_> = operands.iter().map(|&(name, _)| name).collect();
+    let parsed = Parsed::new(text, &names).map_err(|error| refuse(&error))?;
     // SAFETY: as promised; the views have the dtype, repeat to the shape, and are kept until the end.
     unsafe {
         let mut sides = operands
@@ -38,7 +74,8 @@ pub(crate) unsafe fn evaluate(
         let views: Vec<&View> = views(&sides).collect();
         let out = Output::new(kind, out, dtype, shape, &views)?;
         let given: Vec<_> = sides.iter().map(Side::given).collect();
-        kernels::evaluate(&expression, &given, &out.view)?.map_err(|error| refuse(&error))?;
+        kernels::evaluate(&parsed.expression, &given, &out.view)?
+            .map_err(|error| refuse(&error))?;
         Ok(out.into_result())
     }
 }
@@ -92,11 +129,11 @@ fn common(sides: &[Side]) -> Result<(DType, Shape), Raised> {
 /// [`Raised`] with `TypeError` for None.
 ///
 /// # Safety
-/// Attached; `names` is such a tuple or null, and `values` its objects.
-pub(crate) unsafe fn named(
+/// Attached; `names` is such a tuple or null, alive for `'a`, and `values` its objects.
+pub(crate) unsafe fn named<'a>(
     names: *mut ffi::PyObject,
     values: *const *mut ffi::PyObject,
-) -> Result<Vec<(String, *mut ffi::PyObject)>, Raised> {
+) -> Result<Vec<(&'a str, *mut ffi::PyObject)>, Raised> {
     if names.is_null() {
         return Ok(Vec::new());
     }
@@ -104,7 +141,7 @@ pub(crate) unsafe fn named(
     unsafe {
         (0..ffi::PyTuple_GET_SIZE(names))
             .map(|i| {
-                let name = Object::borrowed(ffi::PyTuple_GET_ITEM(names, i))?.text();
+                let name = entry::utf8(ffi::PyTuple_GET_ITEM(names, i))?.unwrap_or_default();
                 let value = *values.add(i as usize);
                 if value == ffi::Py_None() && name != "out" {
                     let found = format!("expected an array or a number as {name}, found None");

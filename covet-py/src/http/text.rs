@@ -3,7 +3,7 @@
 //! The bytes of names and values are ASCII nearly always. Others are Latin-1, as WSGI (PEP 3333) and ASGI have it: each byte
 //! is the character with its number, so nothing is lost. Bodies and what a browser encodes are UTF-8.
 
-use crate::entry::{Kind, raise};
+use crate::entry::{self, Kind, raise};
 use covet_interp::ffi;
 use covet_interp::raw::{Object, Raised};
 use std::ptr;
@@ -75,19 +75,8 @@ pub(crate) unsafe fn bytes_of<'a>(object: *mut ffi::PyObject) -> Option<&'a [u8]
 /// Attached; `object` is alive for `'a`.
 #[inline]
 pub(crate) unsafe fn utf8_of<'a>(object: *mut ffi::PyObject) -> Result<&'a str, Raised> {
-    let mut length = 0;
-    // SAFETY: attached and alive; the text belongs to the str, which never changes.
-    unsafe {
-        if ffi::PyUnicode_Check(object) == 0 {
-            return Err(expected("a name or text", "str", object));
-        }
-        let data = ffi::PyUnicode_AsUTF8AndSize(object, &mut length);
-        if data.is_null() {
-            return Err(Raised);
-        }
-        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length as usize);
-        Ok(std::str::from_utf8_unchecked(bytes))
-    }
+    // SAFETY: as promised.
+    unsafe { entry::utf8(object)?.ok_or_else(|| expected("a name or text", "str", object)) }
 }
 
 /// Has `read` see the bytes of anything with the buffer protocol, while nobody can resize it.
