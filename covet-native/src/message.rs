@@ -6,6 +6,8 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::{Arc, OnceLock};
 
+use smallvec::SmallVec;
+
 use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::error::Error;
@@ -108,11 +110,11 @@ impl<L: MessageLine> fmt::Debug for HeadRef<'_, L> {
     }
 }
 
-/// A complete head over a buffer that it shares, with an exact table of slots, and an index of it if it is large.
+/// A complete head over a buffer that it shares, with a table of slots, and an index of it if it is large.
 pub(crate) struct Shared<L> {
     pub(crate) buffer: Buffer,
     facts: Facts<L>,
-    slots: Box<[Slot]>,
+    slots: SmallVec<[Slot; INSIDE]>,
     /// Made by the first look-up where there are many fields; `None` where places cannot be counted.
     index: OnceLock<Option<Index>>,
 }
@@ -156,7 +158,7 @@ impl<L: MessageLine> Shared<L> {
         Ok(Arc::new(Self {
             facts: Facts::new(progress, config, context, length)?,
             buffer,
-            slots: slots.into(),
+            slots: SmallVec::from_slice(slots),
             index: OnceLock::new(),
         }))
     }
@@ -180,6 +182,10 @@ impl<L: MessageLine> fmt::Debug for Shared<L> {
         self.head().fmt(f)
     }
 }
+
+/// Slots that a head keeps in its own allocation: as many as small requests have fields. With more the copies of a head cost what
+/// the second allocation does.
+const INSIDE: usize = 4;
 
 /// Slots that fit on the stack: as many as the default limits allow fields.
 const FEW: usize = Limits::DEFAULT.fields as usize;

@@ -168,7 +168,7 @@ pub struct Request(pub(crate) Arc<Shared<RequestLine>>);
 impl Request {
     /// Parses the head that the buffer begins with; `None` if it is not complete yet.
     ///
-    /// Two allocations, whatever the number of fields; no byte of the buffer is copied.
+    /// One allocation, with more than four fields two; no byte of the buffer is copied.
     ///
     /// # Errors
     ///

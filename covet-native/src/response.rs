@@ -86,7 +86,7 @@ pub struct Response(pub(crate) Arc<Shared<StatusLine>>);
 impl Response {
     /// Parses the head that the buffer begins with, as [`ResponseRef::parse`] does; `None` if it is not complete yet.
     ///
-    /// Two allocations, whatever the number of fields; no byte of the buffer is copied.
+    /// One allocation, with more than four fields two; no byte of the buffer is copied.
     ///
     /// # Errors
     ///
