@@ -39,6 +39,7 @@ use elf::Elf;
 use libraries::{Copy, Libraries, Step};
 use open::Opened;
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::c_void;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -140,6 +141,44 @@ impl Host {
             libraries: Mutex::new(Libraries::new(number)),
         }))
     }
+
+    /// Opens what is planned for the file at `path`; returns the last of it, and what else the plan says.
+    ///
+    /// # Safety
+    /// Attached to this interpreter; the planned files are shared objects whose initialisation may run on this thread.
+    unsafe fn open<T>(
+        &self,
+        path: &Path,
+        plan: impl FnOnce(&mut Libraries) -> Result<(Vec<Step>, T), String>,
+    ) -> Result<(Option<Opened>, T), String> {
+        // Nobody waits for a lock, or for a disk, while attached.
+        let detached = Detached::new();
+        let images = self.images()?;
+        let mut libraries = images
+            .libraries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (steps, more) = plan(&mut libraries)?;
+        drop(detached);
+        let mut last = None;
+        for step in &steps {
+            let opened = match step {
+                // SAFETY: as promised.
+                Step::Shared(path) => unsafe { open::open(path) },
+                // SAFETY: as promised, of a copy.
+                Step::Private(copy) => unsafe { open_copy(copy, images.number, &self.slot) },
+            };
+            match opened {
+                Ok(opened) => last = Some(opened),
+                Err(error) => {
+                    libraries.forget(&steps);
+                    return Err(error);
+                }
+            }
+        }
+        opened().insert(path.to_owned());
+        Ok((last, more))
+    }
 }
 
 /// Bytes of memory that images may take in a process before the interpreters that open more are not ended to be made anew any more: an
@@ -164,33 +203,32 @@ fn count(bytes: usize, slot: &Slot) {
 unsafe fn open_image(path: &Path) -> Result<Opened, String> {
     let host = Host::current()
         .ok_or("this interpreter was not made by a pool, so it has no private images")?;
-    // Nobody waits for a lock, or for a disk, while attached.
-    let detached = Detached::new();
-    let images = host.images()?;
-    let mut libraries = images
-        .libraries
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let steps = libraries.plan(path)?;
-    drop(detached);
-    let mut last = None;
-    for step in &steps {
-        let opened = match step {
-            // SAFETY: libraries of an extension module.
-            Step::Shared(path) => unsafe { open::open(path) },
-            // SAFETY: copies of them, and of itself.
-            Step::Private(copy) => unsafe { open_copy(copy, images.number, &host.slot) },
-        };
-        match opened {
-            Ok(opened) => last = Some(opened),
-            Err(error) => {
-                libraries.forget(&steps);
-                return Err(error);
-            }
-        }
-    }
-    opened().insert(path.to_owned());
+    // SAFETY: as promised.
+    let (last, ()) = unsafe {
+        host.open(path, |libraries| {
+            libraries.plan(path).map(|steps| (steps, ()))
+        })?
+    };
     last.ok_or_else(|| "nothing to open".to_owned())
+}
+
+/// Opens a library that comes with a package, which code of the attached interpreter asks for by its path, as a private image;
+/// returns what `dlopen` returns. `None` for one that all interpreters share, as where there are no images.
+///
+/// # Errors
+/// In words, with the path of the original.
+///
+/// # Safety
+/// Attached to a subinterpreter; the file is a shared object whose initialisation may run on this thread.
+pub(crate) unsafe fn open_library(path: &Path) -> Result<Option<*mut c_void>, String> {
+    let Some(host) = Host::current().filter(|_| extensions() != Extensions::Strict) else {
+        return Ok(None);
+    };
+    // SAFETY: as promised. The copy is open: another time for whoever closes it.
+    unsafe {
+        let (_, file) = host.open(path, |libraries| libraries.plan_by_path(path))?;
+        open::open(&file).map(|library| Some(library.handle()))
+    }
 }
 
 /// # Safety

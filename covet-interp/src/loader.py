@@ -60,6 +60,37 @@ def _admit_faulthandler():
     _imp.create_builtin = create_builtin
 
 
+def admit_libraries(library):
+    """Has ctypes open the libraries that packages bring along by `library(path)`: one image for each interpreter, since the locks
+    that guard a library in Python are each interpreter's own. It returns None for one to be shared.
+    """
+    if "posix" not in sys.builtin_module_names:
+        return
+    import posix
+
+    process_wide = posix.RTLD_GLOBAL | getattr(posix, "RTLD_NOLOAD", 0)
+
+    def admit(module):
+        share = module.dlopen
+
+        def dlopen(name, flags=0, /):
+            if not flags & process_wide and _is_of_package(name):
+                sys.audit("ctypes.dlopen", name)
+                handle = library(name)
+                if handle is not None:
+                    return handle
+            return share(name, flags)
+
+        module.dlopen = dlopen
+
+    when_imported("_ctypes", admit)
+
+
+def _is_of_package(path):
+    """Whether this is the path of a file that was installed with a package."""
+    return isinstance(path, str) and path.startswith("/") and ("/site-packages/" in path or "/dist-packages/" in path)
+
+
 def _importing(name):
     """The module of the same package whose import, the outermost, needs the module `name`."""
     package = name.partition(".")[0]

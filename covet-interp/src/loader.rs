@@ -71,15 +71,20 @@ pub(crate) unsafe fn install() -> Result<(), Raised> {
         c"image(spec, name, path, suffix): an extension module from a private image.",
         make_image,
     );
+    static mut LIBRARY: ffi::PyMethodDef = callback::definition(
+        c"library",
+        c"library(path): the handle of a private image of a shared library; None for one that all share.",
+        open_library,
+    );
     // SAFETY: attached; the method definitions live as long as the process.
     unsafe {
-        let (admit, image) = (
-            callback::function(&raw mut ADMIT)?,
-            callback::function(&raw mut IMAGE)?,
-        );
-        module()?
+        let [admit, image, library] = [&raw mut ADMIT, &raw mut IMAGE, &raw mut LIBRARY]
+            .map(|definition| callback::function(definition));
+        let loader = module()?;
+        loader
             .attribute(c"admit_extensions")?
-            .call(&[&admit, &image])?;
+            .call(&[&admit?, &image?])?;
+        loader.attribute(c"admit_libraries")?.call(&[&library?])?;
     }
     Ok(())
 }
@@ -140,6 +145,28 @@ unsafe extern "C" fn make_image(
     unsafe {
         callback::answer(arguments, count, |[spec, name, path, suffix]| {
             image::create(spec, name, path, &suffix.text())
+        })
+    }
+}
+
+/// `library(path)`, called by a subinterpreter whose code opens a library of a package by ctypes.
+unsafe extern "C" fn open_library(
+    _module: *mut ffi::PyObject,
+    arguments: *mut *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls this attached, with `count` live arguments. Whoever opens a library has its initialisation run.
+    unsafe {
+        callback::answer(arguments, count, |[path]| {
+            match image::open_library(Path::new(&path.text())) {
+                Ok(Some(handle)) => Object::owned(ffi::PyLong_FromVoidPtr(handle)),
+                Ok(None) => Object::borrowed(ffi::Py_None()),
+                Err(why) => {
+                    let why = Object::string(&why)?;
+                    ffi::PyErr_SetObject(ffi::PyExc_OSError, why.as_ptr());
+                    Err(Raised)
+                }
+            }
         })
     }
 }

@@ -125,3 +125,34 @@ def test_where_the_users_folder_has_no_room_the_one_for_temporary_files_has(tmp_
     out = run_with_mount(folder, options, XDG_CACHE_HOME=folder, TMPDIR=temporary)
     assert out == "works\nworks\n7\n"
     assert list(temporary.glob("covet-images-*/*/*/_multiarray_umath*.so"))
+
+
+def open_libraries(path):
+    import ctypes
+
+    handles = [ctypes.CDLL(path)._handle for _ in range(2)]
+    return handles, ctypes.CDLL("libc.so.6")._handle, ctypes.CDLL(path, ctypes.RTLD_GLOBAL)._handle
+
+
+def test_a_library_that_ctypes_opens_is_private_if_a_package_brought_it():
+    path = str(next(Path(np.__file__).parent.glob("_core/_operand_flag_tests.*.so")))
+    with PoolExecutor(2) as pool:
+        found = [future.result() for future in pool.broadcast(open_libraries, path)]
+        again = [future.result() for future in pool.broadcast(open_libraries, path)]
+    assert found == again
+    (own, libc, shared), (other, its_libc, also_shared) = found
+    assert own[0] == own[1] != other[0] == other[1]
+    assert (libc, shared) == (its_libc, also_shared)
+    assert shared not in own + other
+    assert open_libraries(path) == ([shared, shared], libc, shared)
+
+
+def test_what_is_no_library_is_refused_as_ever(tmp_path):
+    path = tmp_path / "site-packages" / "unknown" / "libunknown.so"
+    path.parent.mkdir(parents=True)
+    with PoolExecutor(1) as pool:
+        for text in [None, b"", b"\x7fELF"]:
+            if text is not None:
+                path.write_bytes(text)
+            with pytest.raises(OSError, match="libunknown.so"):
+                pool.submit(open_libraries, str(path)).result()

@@ -60,6 +60,8 @@ pub(crate) struct Libraries {
     number: usize,
     tag: [u8; TAG],
     met: HashMap<PathBuf, Option<String>>,
+    /// Where its copies are, by the path of the original.
+    copies: HashMap<PathBuf, PathBuf>,
 }
 
 impl Libraries {
@@ -70,6 +72,7 @@ impl Libraries {
             number,
             tag: [b'~', digit(number / 16), digit(number)],
             met: HashMap::new(),
+            copies: HashMap::new(),
         }
     }
 
@@ -83,6 +86,21 @@ impl Libraries {
         let name = extension.file_name().unwrap_or_default().to_owned();
         self.plan_copy(original, elf, name, HashMap::new(), &[], &mut steps)?;
         Ok(steps)
+    }
+
+    /// What is to be opened for a library that a program opens by its path, and which file is to be opened then: its copy, or itself.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan).
+    pub(crate) fn plan_by_path(&mut self, library: &Path) -> Result<(Vec<Step>, PathBuf), String> {
+        let path = library
+            .canonicalize()
+            .map_err(|error| format!("{}: {error}", library.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut steps = Vec::new();
+        self.plan_library(&name, path.clone(), &[], &mut steps)?;
+        let file = self.copies.get(&path).unwrap_or(&path).clone();
+        Ok((steps, file))
     }
 
     /// Forgets what was planned and could not be opened.
@@ -121,6 +139,7 @@ impl Libraries {
         }
         let edits = elf.edits(|name| names.get(name).cloned());
         let path = cache::copy(&original, self.number, &name, &edits)?;
+        self.copies.insert(original.path.clone(), path.clone());
         steps.push(Step::Private(Box::new(Copy {
             original,
             elf,

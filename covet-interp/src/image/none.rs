@@ -3,7 +3,8 @@
 use crate::extensions::Extensions;
 use crate::object::{Object, Raised};
 use crate::slot::Slot;
-use std::path::PathBuf;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) fn enter(_: &Arc<Slot>, _: Extensions) {}
@@ -28,6 +29,11 @@ pub fn images() -> Vec<PathBuf> {
 /// Never called: [`extensions`] is strict.
 pub(crate) unsafe fn create(_: &Object, _: &Object, _: &Object, _: &str) -> Result<Object, Raised> {
     Err(Raised)
+}
+
+/// Every library is shared.
+pub(crate) unsafe fn open_library(_: &Path) -> Result<Option<*mut c_void>, String> {
+    Ok(None)
 }
 
 pub(crate) mod verdict {

@@ -87,6 +87,11 @@ fn last_error() -> String {
 }
 
 impl Opened {
+    /// What `dlopen` returned.
+    pub(crate) fn handle(&self) -> *mut c_void {
+        self.handle
+    }
+
     /// The address of a symbol, or null.
     pub(crate) fn symbol(&self, name: &CStr) -> *mut c_void {
         // SAFETY: an open library and a C string.
