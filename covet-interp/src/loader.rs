@@ -254,7 +254,10 @@ unsafe fn route(name: &str, path: &str, importing: &str, refused: bool) -> Verdi
     // Where main would have to run it first, out of turn, what is not Python's own is better off with an image: a module that fails
     // then (Cython's, when it imports others of its package) stays half-made in main.
     let in_turn = || !ffi::MAIN_FIRST_MANDATORY || is_of_python(path) || main_has(name, path);
-    let native = if !refused && image::may_fit(path) && in_turn() {
+    // What works as an image needs nobody's word: asyncpg says that it fits, and does not.
+    let has_image =
+        || !is_of_python(path) && image::verdict::known(name, path.as_ref()) == Some(Ok(()));
+    let native = if !refused && image::may_fit(path) && in_turn() && !has_image() {
         verdict(name, path)
     } else {
         refuse(name, ONE_PLACE)
